@@ -1,0 +1,25 @@
+// What a backend offers: named state that lives in it, and programs compiled from graphs.
+import type { Graph } from '../graph/graph.ts';
+import type { HostArray, TensorType } from '../graph/types.ts';
+
+export type Tensors = Record<string, HostArray>;
+
+export interface Executable {
+  /** Runs the program once: inputs by name in, outputs by name out; states are read and written in place. */
+  run(inputs: Tensors): Promise<Tensors>;
+  dispose(): Promise<void>;
+}
+
+export interface Backend {
+  readonly name: string;
+  /** Ops that this backend wants built from their decomposition: pass it to `new Graph(…)`. */
+  readonly decomposed: ReadonlySet<string>;
+  /** Creates or replaces a state; the backend takes the array over. */
+  setState(name: string, type: TensorType, data: HostArray): void;
+  /** The state's present value; a view where the backend can give one, so copy before the next run. */
+  getState(name: string): { type: TensorType; data: HostArray };
+  hasState(name: string): boolean;
+  deleteState(name: string): void;
+  /** Every state the graph names must exist, with the same type, when the program runs. */
+  compile(graph: Graph): Promise<Executable>;
+}

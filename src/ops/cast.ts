@@ -1,0 +1,23 @@
+// Conversion between element types; to i32 it truncates toward zero. A cast to the same type is no node.
+import { call, type OpDef, type Value } from '../graph/graph.ts';
+import { type DType, isFloat, type TensorType } from '../graph/types.ts';
+import { arity, bools, floats, ints, normal } from './checks.ts';
+
+export const castOp: OpDef<{ to: DType }> = {
+  name: 'cast',
+  infer(inputs, { to }) {
+    arity(inputs, 1);
+    return [{ dtype: to, shape: (inputs[0] as TensorType).shape }];
+  },
+  vjp({ inputs: [x], grads: [grad] }) {
+    return [isFloat(x!.dtype) && isFloat(grad!.dtype) ? cast(grad!, x!.dtype) : null];
+  },
+  samples: [
+    { inputs: [normal(3, 4)], attrs: { to: 'f32' } },
+    { inputs: [ints([3], [-1, 0, 5])], attrs: { to: 'f32' } },
+    { inputs: [bools([2], [0, 1])], attrs: { to: 'f32' } },
+    { inputs: [floats([3], [-1.7, 0.2, 3.9])], attrs: { to: 'i32' }, noGrad: [0] },
+  ],
+};
+
+export const cast = (x: Value, to: DType): Value => (x.dtype === to ? x : call(castOp, [x], { to }));

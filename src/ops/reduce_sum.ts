@@ -1,0 +1,32 @@
+// The sum over some axes.
+import { call, type OpDef, type Value } from '../graph/graph.ts';
+import { sizeOf, type TensorType } from '../graph/types.ts';
+import { broadcastTo } from './broadcast_to.ts';
+import { arity, checkAxes, normal } from './checks.ts';
+import { reshape } from './reshape.ts';
+
+export const reduceSumOp: OpDef<{ axes: readonly number[]; keep: boolean }> = {
+  name: 'reduce_sum',
+  infer(inputs, { axes, keep }) {
+    arity(inputs, 1);
+    const x = inputs[0] as TensorType;
+    checkAxes(axes, x.shape.length);
+    return [{ dtype: x.dtype, shape: x.shape.flatMap((n, i) => (axes.includes(i) ? (keep ? [1] : []) : [n])) }];
+  },
+  vjp({ inputs: [x], grads: [grad], attrs: { axes } }) {
+    return [broadcastTo(reshape(grad!, keptShape(x!.shape, axes)), x!.shape)];
+  },
+  flops: ([x]) => sizeOf((x as TensorType).shape),
+  samples: [
+    { inputs: [normal(3, 4, 5)], attrs: { axes: [1], keep: false } },
+    { inputs: [normal(3, 4)], attrs: { axes: [0, 1], keep: true } },
+    { inputs: [normal(1, 6)], attrs: { axes: [0], keep: false } },
+  ],
+};
+
+export const reduceSum = (x: Value, axes: readonly number[], keep = false): Value =>
+  call(reduceSumOp, [x], { axes, keep });
+
+/** The shape with the reduced axes left as 1. */
+export const keptShape = (shape: readonly number[], axes: readonly number[]): number[] =>
+  shape.map((n, i) => (axes.includes(i) ? 1 : n));
