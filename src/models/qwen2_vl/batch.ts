@@ -1,0 +1,107 @@
+// Turns placed samples into the input tensors of a packed program.
+import type { Tensors } from '../../backends/contract.ts';
+import { InputError } from '../../shared/errors.ts';
+import type { Qwen2VLConfig } from './config.ts';
+import { mropePositions, visionPositions } from './positions.ts';
+import { patchify, type ResizedImage } from './processor.ts';
+import type { Bucket } from './programs.ts';
+
+/** One sample ready for packing: token ids with expanded image pads and its resized images. */
+export interface EncodedSample {
+  readonly name: string;
+  readonly ids: Int32Array;
+  /** index of the first supervised token; ids.length when there is none */
+  readonly labelStart: number;
+  readonly images: readonly ResizedImage[];
+}
+
+/** A sample and where it lies in the batch. */
+export interface PlacedSample {
+  readonly sample: EncodedSample;
+  readonly start: number;
+  readonly segment: number;
+  readonly patchStarts: readonly number[];
+}
+
+/**
+ * Inputs ids, positions, segments, image_index, patches, patch_rows, patch_columns, patch_segments, label_rows, targets
+ * and weights of a batch; every label token weighs `weight`.
+ */
+export function packedInputs(
+  config: Qwen2VLConfig,
+  bucket: Bucket,
+  placed: readonly PlacedSample[],
+  weight: number,
+): Tensors {
+  const { tokens, patches, labels, patchRow } = bucket;
+  const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
+  const width = inChannels * temporalPatchSize * patchSize ** 2;
+  const ids = new Int32Array(tokens);
+  const positions = new Int32Array(3 * tokens);
+  const segments = new Int32Array(tokens);
+  const imageIndex = new Int32Array(tokens).fill(-1);
+  const pixels = new Float32Array(patches * width);
+  const patchRows = new Int32Array(patches);
+  const patchColumns = new Int32Array(patches);
+  const patchSegments = new Int32Array(patches);
+  const labelRows = new Int32Array(labels);
+  const targets = new Int32Array(labels);
+  const weights = new Float32Array(labels);
+  const segmentsInRow = new Map<number, number>();
+  let label = 0;
+
+  for (const { sample, start, segment, patchStarts } of placed) {
+    const length = sample.ids.length;
+    ids.set(sample.ids, start);
+    segments.fill(segment, start, start + length);
+    const grids = sample.images.map((image) => image.grid);
+    const own = mropePositions(sample.ids, grids, config).positions;
+    for (let axis = 0; axis < 3; axis++)
+      positions.set(own.subarray(axis * length, (axis + 1) * length), axis * tokens + start);
+
+    let token = 0;
+    sample.images.forEach((image, i) => {
+      const [frames, height, columns] = image.grid;
+      const at = patchStarts[i] as number;
+      const count = frames * height * columns;
+      pixels.set(patchify(image, config), at * width);
+      const places = visionPositions([image.grid], mergeSize);
+      const row = Math.floor(at / patchRow);
+      const used = (segmentsInRow.get(row) ?? 0) + 1;
+      segmentsInRow.set(row, used + frames - 1);
+      for (let p = 0; p < count; p++) {
+        patchRows[at + p] = places[2 * p] as number;
+        patchColumns[at + p] = places[2 * p + 1] as number;
+        patchSegments[at + p] = used + Math.floor(p / (height * columns));
+      }
+      const merged = count / mergeSize ** 2;
+      for (let m = 0; m < merged; m++) {
+        while (sample.ids[token] !== config.imageTokenId) {
+          token++;
+          if (token >= length)
+            throw new InputError(`${sample.name}: fewer image tokens than its image has features; the prompt was cut`);
+        }
+        imageIndex[start + token++] = at / mergeSize ** 2 + m;
+      }
+    });
+
+    for (let t = sample.labelStart; t < length; t++, label++) {
+      labelRows[label] = start + t - 1;
+      targets[label] = sample.ids[t] as number;
+      weights[label] = weight;
+    }
+  }
+  return {
+    ids,
+    positions,
+    segments,
+    image_index: imageIndex,
+    patches: pixels,
+    patch_rows: patchRows,
+    patch_columns: patchColumns,
+    patch_segments: patchSegments,
+    label_rows: labelRows,
+    targets,
+    weights,
+  };
+}

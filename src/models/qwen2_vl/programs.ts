@@ -1,0 +1,132 @@
+// The programs of Qwen2-VL that the trainer and the generator trace: packed loss, prefill and one decoding step.
+import type { Graph, Value } from '../../graph/graph.ts';
+import type { Scope } from '../../nn/scope.ts';
+import { gatherRows } from '../../ops/gather_rows.ts';
+import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
+import { matmul } from '../../ops/matmul.ts';
+import type { Qwen2VLConfig } from './config.ts';
+import { cachingAttention, decoder, embed, fillingAttention, headWeight, packedAttention } from './text.ts';
+import { visionTower } from './vision.ts';
+
+/** The static sizes of a packed batch. */
+export interface Bucket {
+  /** T: tokens in all, a multiple of `row` */
+  readonly tokens: number;
+  /** tokens a packing row; no sample crosses one */
+  readonly row: number;
+  /** P: patches in all, a multiple of `patchRow`; 0 for text alone */
+  readonly patches: number;
+  /** patches a vision row; no image crosses one */
+  readonly patchRow: number;
+  /** M: label tokens at most */
+  readonly labels: number;
+}
+
+/** Rows of logits computed at once: bounds the memory of the head at vocabulary × this. */
+const HEAD_CHUNK = 512;
+
+function hiddenStates(
+  scope: Scope,
+  config: Qwen2VLConfig,
+  bucket: Bucket,
+  attend: (segments: Value) => Parameters<typeof decoder>[5],
+  limit: number,
+) {
+  const { graph } = scope;
+  const { tokens, patches, patchRow } = bucket;
+  const ids = graph.input('ids', [tokens], 'i32');
+  const positions = graph.input('positions', [3, tokens], 'i32');
+  const segments = graph.input('segments', [tokens], 'i32');
+  const image =
+    patches > 0
+      ? {
+          features: imageFeatures(scope, config, patches, patchRow),
+          index: graph.input('image_index', [tokens], 'i32'),
+        }
+      : undefined;
+  const x = embed(scope, config, ids, image);
+  return decoder(scope, config, x, positions, limit, attend(segments));
+}
+
+function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, patchRow: number): Value {
+  const { graph } = scope;
+  const { inChannels, temporalPatchSize, patchSize } = config.vision;
+  return visionTower(
+    scope,
+    config,
+    {
+      patches: graph.input('patches', [patches, inChannels * temporalPatchSize * patchSize ** 2], 'f32'),
+      rows: graph.input('patch_rows', [patches], 'i32'),
+      columns: graph.input('patch_columns', [patches], 'i32'),
+      segments: graph.input('patch_segments', [patches], 'i32'),
+    },
+    patchRow,
+  );
+}
+
+/**
+ * Σ weights · cross-entropy over the label rows of a packed batch, f32 [].
+ * Inputs: ids, positions [3, T], segments, image_index, patches and their positions and segments, label_rows i32 [M]
+ * (the hidden rows that predict), targets i32 [M], weights f32 [M] (0 for padding).
+ */
+export function packedLoss(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, headTrained: boolean): Value {
+  const { graph } = scope;
+  const hidden = hiddenStates(
+    scope,
+    config,
+    bucket,
+    (segments) => packedAttention(config, segments, bucket.row),
+    bucket.row,
+  );
+  const rows = gatherRows(hidden, graph.input('label_rows', [bucket.labels], 'i32'));
+  return linearCrossEntropy(
+    rows,
+    headWeight(scope, config),
+    graph.input('targets', [bucket.labels], 'i32'),
+    graph.input('weights', [bucket.labels], 'f32'),
+    { chunk: Math.min(HEAD_CHUNK, bucket.labels), weightGrad: headTrained },
+  );
+}
+
+/** Every token's logits [T, V] of a packed batch, as output 'logits': for checks against a reference. */
+export function packedLogits(scope: Scope, config: Qwen2VLConfig, bucket: Bucket): void {
+  const hidden = hiddenStates(
+    scope,
+    config,
+    bucket,
+    (segments) => packedAttention(config, segments, bucket.row),
+    bucket.row,
+  );
+  scope.graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
+}
+
+/**
+ * Prefill of B prompts, one a packing row, into a cache of length L. Besides the packed inputs: last i32 [B], the
+ * hidden row of each prompt's last token. Output logits [B, V].
+ */
+export function prefill(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, length: number): Graph {
+  const { graph } = scope;
+  const batch = bucket.tokens / bucket.row;
+  const hidden = hiddenStates(
+    scope,
+    config,
+    bucket,
+    (segments) => fillingAttention(scope, config, segments, bucket.row, length),
+    bucket.row,
+  );
+  const last = gatherRows(hidden, graph.input('last', [batch], 'i32'));
+  graph.output('logits', matmul(last, headWeight(scope, config), { transB: true }));
+  return graph;
+}
+
+/** One decoding step of B sequences over a cache of length L. Inputs ids, lengths i32 [B], positions [3, B]. */
+export function decode(scope: Scope, config: Qwen2VLConfig, batch: number, length: number): Graph {
+  const { graph } = scope;
+  const ids = graph.input('ids', [batch], 'i32');
+  const positions = graph.input('positions', [3, batch], 'i32');
+  const lengths = graph.input('lengths', [batch], 'i32');
+  const attend = cachingAttention(scope, config, lengths, length);
+  const hidden = decoder(scope, config, embed(scope, config, ids), positions, length, attend);
+  graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
+  return graph;
+}

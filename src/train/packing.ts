@@ -1,0 +1,125 @@
+// Packs samples into batches of a fixed token, patch and label budget. A sample never crosses a packing row, an image
+// never crosses a vision row, and nothing is ever cut.
+import type { Bucket } from '../models/qwen2_vl/programs.ts';
+
+/** What one sample takes. */
+export interface SampleSize {
+  readonly tokens: number;
+  readonly labels: number;
+  /** patches of each of its images */
+  readonly images: readonly number[];
+}
+
+/** Where one sample of a batch lies. */
+export interface Placement {
+  /** index into the samples given */
+  readonly sample: number;
+  /** first token */
+  readonly start: number;
+  /** 1 and up within its row; 0 is padding */
+  readonly segment: number;
+  /** first patch of each image */
+  readonly patchStarts: readonly number[];
+}
+
+/** Why a sample can never fit a bucket, or null when it does. */
+export function misfit(size: SampleSize, bucket: Bucket): string | null {
+  if (size.tokens > bucket.row) return `${size.tokens} tokens, more than the ${bucket.row} of a row`;
+  const image = size.images.find((patches) => patches > bucket.patchRow);
+  if (image !== undefined) return `an image of ${image} patches, more than the ${bucket.patchRow} of a vision row`;
+  if (size.labels > bucket.labels) return `${size.labels} label tokens, more than the ${bucket.labels} of a batch`;
+  const all = size.images.reduce((sum, patches) => sum + patches, 0);
+  return all > bucket.patches ? `${all} patches, more than the ${bucket.patches} of a batch` : null;
+}
+
+/** First-fit over the rows of one open batch. */
+class OpenBatch {
+  readonly placements: Placement[] = [];
+  private readonly rowFill: number[];
+  private readonly rowSegments: number[];
+  private readonly patchFill: number[];
+  private labels = 0;
+
+  constructor(private readonly bucket: Bucket) {
+    const rows = bucket.tokens / bucket.row;
+    this.rowFill = new Array<number>(rows).fill(0);
+    this.rowSegments = new Array<number>(rows).fill(0);
+    this.patchFill = new Array<number>(bucket.patches > 0 ? bucket.patches / bucket.patchRow : 0).fill(0);
+  }
+
+  add(sample: number, size: SampleSize): boolean {
+    const { bucket } = this;
+    const row = this.rowFill.findIndex((fill) => fill + size.tokens <= bucket.row);
+    if (row < 0 || this.labels + size.labels > bucket.labels) return false;
+    const fill = this.patchFill.slice();
+    const patchStarts: number[] = [];
+    for (const patches of size.images) {
+      const at = fill.findIndex((used) => used + patches <= bucket.patchRow);
+      if (at < 0) return false;
+      patchStarts.push(at * bucket.patchRow + fill[at]!);
+      fill[at]! += patches;
+    }
+    fill.forEach((used, i) => {
+      this.patchFill[i] = used;
+    });
+    const start = row * bucket.row + this.rowFill[row]!;
+    this.rowFill[row]! += size.tokens;
+    this.labels += size.labels;
+    this.placements.push({ sample, start, segment: ++this.rowSegments[row]!, patchStarts });
+    return true;
+  }
+}
+
+/** Packs samples in the given order; a sample that does not fit the open batch opens the next one. */
+export function pack(order: readonly number[], sizes: readonly SampleSize[], bucket: Bucket): Placement[][] {
+  const batches: Placement[][] = [];
+  let open = new OpenBatch(bucket);
+  for (const sample of order) {
+    const size = sizes[sample] as SampleSize;
+    if (open.add(sample, size)) continue;
+    const reason = misfit(size, bucket);
+    if (reason) throw new Error(`sample ${sample} does not fit: ${reason}`);
+    batches.push(open.placements);
+    open = new OpenBatch(bucket);
+    if (!open.add(sample, size)) throw new Error(`sample ${sample} does not fit an empty batch`);
+  }
+  if (open.placements.length > 0) batches.push(open.placements);
+  return batches;
+}
+
+/**
+ * Sizes of a bucket for a data set: the row holds its longest sample, the patch and label budgets follow its averages
+ * with room to spare, so that tokens run out first.
+ */
+export function chooseBucket(
+  sizes: readonly SampleSize[],
+  batchTokens: number,
+  rowTokens: number,
+  mergeArea: number,
+): Bucket {
+  const up = (n: number, multiple: number) => Math.ceil(n / multiple) * multiple;
+  const row = Math.min(up(Math.max(...sizes.map((s) => s.tokens)), 16), rowTokens);
+  const tokens = Math.max(1, Math.round(batchTokens / row)) * row;
+  const fitting = sizes.filter((s) => s.tokens <= row);
+  const total = (f: (s: SampleSize) => number) => fitting.reduce((sum, s) => sum + f(s), 0);
+  const share =
+    tokens /
+    Math.max(
+      1,
+      total((s) => s.tokens),
+    );
+  const largest = Math.max(0, ...fitting.flatMap((s) => s.images));
+  const ROOM = 1.05;
+  const most = (f: (s: SampleSize) => number) => Math.max(0, ...fitting.map(f));
+  const labels = up(
+    Math.max(
+      most((s) => s.labels),
+      Math.min(tokens, total((s) => s.labels) * share * ROOM),
+    ),
+    16,
+  );
+  const patchRow = up(Math.max(largest, 1), 16 * mergeArea);
+  const wanted = total((s) => s.images.reduce((a, b) => a + b, 0)) * share * ROOM;
+  const patches = largest === 0 ? 0 : up(Math.max(most((s) => s.images.length) * patchRow, wanted), patchRow);
+  return { tokens, row, patches, patchRow, labels };
+}
