@@ -1,0 +1,148 @@
+// One ONNX lowering an op, in a table that must name every op. 'decompose' builds the op from others when tracing.
+import type { Attrs, Node, Value } from '../../graph/graph.ts';
+import type { DType } from '../../graph/types.ts';
+import type { OpName } from '../../ops/index.ts';
+import { attribute, type OnnxAttribute } from './proto.ts';
+
+/** ONNX's codes of element types. */
+export const ONNX_TYPE: Record<DType, number> = { f32: 1, i32: 6, bool: 9, f16: 10, bf16: 16 };
+const INT64 = 7;
+
+type AttributeValues = Record<string, Parameters<typeof attribute>[1]>;
+
+/** What a lowering can write to. */
+export interface Emitter {
+  /** Adds a node; `outputs` are given or made up, and returned. */
+  node(
+    opType: string,
+    inputs: string[],
+    outputs: string[] | number,
+    attributes?: AttributeValues,
+    domain?: string,
+  ): string[];
+  /** A literal int64 vector. */
+  ints(values: readonly number[]): string;
+}
+
+type Lowering = (emit: Emitter, node: Node, inputs: string[], outputs: string[]) => void;
+const MS = 'com.microsoft';
+
+const plain =
+  (opType: string, attributes: AttributeValues = {}, domain = ''): Lowering =>
+  (emit, _node, inputs, outputs) => {
+    emit.node(opType, inputs, outputs, attributes, domain);
+  };
+
+const attrs = <A extends Attrs>(node: Node): A => node.attrs as A;
+const input = (node: Node, i: number): Value => node.inputs[i] as Value;
+
+const reduce =
+  (opType: string): Lowering =>
+  (emit, node, [x], outputs) => {
+    const { axes, keep } = attrs<{ axes: number[]; keep: boolean }>(node);
+    if (axes.length === 0) emit.node('Identity', [x!], outputs);
+    else emit.node(opType, [x!, emit.ints(axes)], outputs, { keepdims: keep ? 1 : 0 });
+  };
+
+export const lowerings: Record<OpName, Lowering | 'decompose'> = {
+  adamw: 'decompose',
+  add: plain('Add'),
+  attention: 'decompose',
+  attention_grad: 'decompose',
+  broadcast_to: (emit, node, [x], outputs) => {
+    emit.node('Expand', [x!, emit.ints(attrs<{ shape: number[] }>(node).shape)], outputs);
+  },
+  cached_attention: 'decompose',
+  cast: (emit, node, inputs, outputs) => {
+    emit.node('Cast', inputs, outputs, { to: ONNX_TYPE[attrs<{ to: DType }>(node).to] });
+  },
+  concat: (emit, node, inputs, outputs) => {
+    emit.node('Concat', inputs, outputs, { axis: attrs<{ axis: number }>(node).axis });
+  },
+  div: plain('Div'),
+  // Made on the host, see backend.ts; the program reads it as one more input.
+  dropout_mask: () => {},
+  equal: plain('Equal'),
+  erf: plain('Erf'),
+  exp: plain('Exp'),
+  gather_rows: plain('Gather', { axis: 0 }),
+  gelu: (emit, node, inputs, outputs) => {
+    if (attrs<{ kind: string }>(node).kind === 'erf') emit.node('Gelu', inputs, outputs, {});
+    else emit.node('QuickGelu', inputs, outputs, { alpha: { float: 1.702 } }, MS);
+  },
+  gelu_grad: 'decompose',
+  is_finite: (emit, _node, [x], outputs) => {
+    const [infinite] = emit.node('IsInf', [x!], 1);
+    const [nan] = emit.node('IsNaN', [x!], 1);
+    const [either] = emit.node('Or', [infinite!, nan!], 1);
+    emit.node('Not', [either!], outputs);
+  },
+  layer_norm: (emit, node, inputs, outputs) => {
+    emit.node('LayerNormalization', inputs, outputs, { axis: 1, epsilon: { float: attrs<{ eps: number }>(node).eps } });
+  },
+  layer_norm_grad: 'decompose',
+  less: plain('Less'),
+  linear_cross_entropy: 'decompose',
+  log: plain('Log'),
+  matmul: (emit, node, inputs, outputs) => {
+    const { transA, transB } = attrs<{ transA: boolean; transB: boolean }>(node);
+    const flags = { transA: transA ? 1 : 0, transB: transB ? 1 : 0 };
+    if (!transA && !transB) emit.node('MatMul', inputs, outputs);
+    else if (input(node, 0).shape.length === 2) emit.node('Gemm', inputs, outputs, flags);
+    else emit.node('FusedMatMul', inputs, outputs, flags, MS);
+  },
+  maximum: plain('Max'),
+  mul: plain('Mul'),
+  neg: plain('Neg'),
+  pad: (emit, node, [x], outputs) => {
+    const { before, after } = attrs<{ before: number[]; after: number[] }>(node);
+    emit.node('Pad', [x!, emit.ints([...before, ...after])], outputs);
+  },
+  reduce_max: reduce('ReduceMax'),
+  reduce_sum: reduce('ReduceSum'),
+  reshape: (emit, node, [x], outputs) => {
+    emit.node('Reshape', [x!, emit.ints(attrs<{ shape: number[] }>(node).shape)], outputs, { allowzero: 1 });
+  },
+  rms_norm: (emit, node, inputs, outputs) => {
+    emit.node('SimplifiedLayerNormalization', inputs, outputs, {
+      axis: 1,
+      epsilon: { float: attrs<{ eps: number }>(node).eps },
+    });
+  },
+  rms_norm_grad: 'decompose',
+  rope: 'decompose',
+  scatter_add_rows: (emit, node, [values, ids], outputs) => {
+    const shape = (node.outputs[0] as Value).shape;
+    const [zeros] = emit.node('ConstantOfShape', [emit.ints(shape)], 1);
+    const [wide] = emit.node('Cast', [ids!], 1, { to: INT64 });
+    const [column] = emit.node('Reshape', [wide!, emit.ints([input(node, 1).shape[0] as number, 1])], 1);
+    emit.node('ScatterND', [zeros!, column!, values!], outputs, { reduction: 'add' });
+  },
+  select: plain('Where'),
+  sigmoid: plain('Sigmoid'),
+  slice: (emit, node, [x], outputs) => {
+    const { starts, ends } = attrs<{ starts: number[]; ends: number[] }>(node);
+    // Only the axes that are really cut.
+    const shape = input(node, 0).shape;
+    const axes = shape.flatMap((n, i) => (starts[i] === 0 && ends[i] === n ? [] : [i]));
+    const of = (list: number[]) => emit.ints(axes.map((axis) => list[axis] as number));
+    if (axes.length === 0) emit.node('Identity', [x!], outputs);
+    else emit.node('Slice', [x!, of(starts), of(ends), emit.ints(axes)], outputs);
+  },
+  softmax: plain('Softmax', { axis: -1 }),
+  sqrt: plain('Sqrt'),
+  sub: plain('Sub'),
+  swiglu: 'decompose',
+  swiglu_grad: 'decompose',
+  transpose: (emit, node, inputs, outputs) => {
+    emit.node('Transpose', inputs, outputs, { perm: attrs<{ perm: number[] }>(node).perm });
+  },
+};
+
+export const decomposed: ReadonlySet<string> = new Set(
+  Object.entries(lowerings).flatMap(([name, lowering]) => (lowering === 'decompose' ? [name] : [])),
+);
+
+export function toAttributes(values: AttributeValues): OnnxAttribute[] {
+  return Object.entries(values).map(([name, value]) => attribute(name, value));
+}
