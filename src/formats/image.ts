@@ -1,0 +1,154 @@
+// Image files to RGB pixels, and Pillow's bicubic resize (Pillow src/libImaging/Resample.c), bit for bit.
+import sharp from 'sharp';
+import { InputError, messageOf } from '../shared/errors.ts';
+
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  /** interleaved, width · height · 3 */
+  readonly rgb: Uint8Array;
+}
+
+/** Above this a file is taken for a decompression bomb (as Pillow's error limit). */
+const MAX_PIXELS = 178_956_970;
+
+/** Decodes the first frame of a file or buffer; transparency is laid on white. `name` is what errors call it. */
+export async function decodeImage(
+  source: string | Uint8Array,
+  name = typeof source === 'string' ? source : 'image',
+): Promise<RgbImage> {
+  if (typeof source !== 'string' && source.length === 0) throw new InputError(`${name}: the image file is empty.`);
+  try {
+    const { data, info } = await sharp(source, { limitInputPixels: MAX_PIXELS, failOn: 'truncated', pages: 1 })
+      .toColourspace('srgb')
+      .raw({ depth: 'uchar' })
+      .toBuffer({ resolveWithObject: true });
+    return { width: info.width, height: info.height, rgb: toRgb(data, info.channels) };
+  } catch (error) {
+    throw new InputError(
+      `${name}: not a readable image (${messageOf(error)}); expected PNG, JPEG, WebP, GIF, TIFF or the like.`,
+    );
+  }
+}
+
+/** 1, 2, 3 or 4 channels to 3; alpha composites on white with Pillow's rounding of a·α + 255·(1−α). */
+function toRgb(data: Uint8Array, channels: number): Uint8Array {
+  if (channels === 3) return data;
+  const count = data.length / channels;
+  const out = new Uint8Array(count * 3);
+  const colours = channels < 3 ? 1 : 3;
+  const alpha = channels === 2 || channels === 4;
+  for (let p = 0; p < count; p++) {
+    const a = alpha ? (data[p * channels + channels - 1] as number) : 255;
+    for (let c = 0; c < 3; c++) {
+      const value = data[p * channels + (colours === 1 ? 0 : c)] as number;
+      const blended = value * a + 255 * (255 - a) + 128;
+      out[p * 3 + c] = (blended + (blended >> 8)) >> 8;
+    }
+  }
+  return out;
+}
+
+const PRECISION_BITS = 32 - 8 - 2;
+
+/** Bicubic kernel with a = −0.5. */
+function bicubic(x: number): number {
+  const a = -0.5;
+  const t = Math.abs(x);
+  if (t < 1) return ((a + 2) * t - (a + 3)) * t * t + 1;
+  return t < 2 ? (((t - 5) * t + 8) * t - 4) * a : 0;
+}
+
+interface Coefficients {
+  readonly size: number;
+  readonly starts: Int32Array;
+  readonly counts: Int32Array;
+  /** fixed point, [out, size] */
+  readonly weights: Int32Array;
+}
+
+function coefficients(from: number, to: number): Coefficients {
+  const scale = from / to;
+  const filterScale = Math.max(scale, 1);
+  const support = 2 * filterScale;
+  const size = Math.ceil(support) * 2 + 1;
+  const starts = new Int32Array(to);
+  const counts = new Int32Array(to);
+  const weights = new Int32Array(to * size);
+  const row = new Float64Array(size);
+  for (let x = 0; x < to; x++) {
+    const centre = (x + 0.5) * scale;
+    const inverse = 1 / filterScale;
+    const start = Math.max(0, Math.trunc(centre - support + 0.5));
+    const count = Math.min(from, Math.trunc(centre + support + 0.5)) - start;
+    let sum = 0;
+    for (let i = 0; i < count; i++) {
+      row[i] = bicubic((i + start - centre + 0.5) * inverse);
+      sum += row[i] as number;
+    }
+    for (let i = 0; i < count; i++) {
+      const w = (sum === 0 ? (row[i] as number) : (row[i] as number) / sum) * 2 ** PRECISION_BITS;
+      weights[x * size + i] = Math.trunc(w < 0 ? w - 0.5 : w + 0.5);
+    }
+    starts[x] = start;
+    counts[x] = count;
+  }
+  return { size, starts, counts, weights };
+}
+
+/** Runs one pass over lines of `stride`-spaced pixels. */
+function pass(
+  source: Uint8Array,
+  target: Uint8Array,
+  c: Coefficients,
+  lines: number,
+  from: { line: number; step: number },
+  to: { line: number; step: number },
+): void {
+  const half = 1 << (PRECISION_BITS - 1);
+  for (let line = 0; line < lines; line++)
+    for (let x = 0; x < c.starts.length; x++) {
+      const count = c.counts[x] as number;
+      const base = line * from.line + (c.starts[x] as number) * from.step;
+      let r = half;
+      let g = half;
+      let b = half;
+      for (let i = 0; i < count; i++) {
+        const w = c.weights[x * c.size + i] as number;
+        const at = base + i * from.step;
+        r += (source[at] as number) * w;
+        g += (source[at + 1] as number) * w;
+        b += (source[at + 2] as number) * w;
+      }
+      const at = line * to.line + x * to.step;
+      target[at] = clip8(r);
+      target[at + 1] = clip8(g);
+      target[at + 2] = clip8(b);
+    }
+}
+
+const clip8 = (fixed: number): number => {
+  const value = Math.floor(fixed / 2 ** PRECISION_BITS);
+  return value < 0 ? 0 : Math.min(value, 255);
+};
+
+/** Resizes as Pillow's Image.resize(…, BICUBIC) does for RGB: horizontally, then vertically, each rounded to bytes. */
+export function resizeBicubic(image: RgbImage, width: number, height: number): RgbImage {
+  let { rgb } = image;
+  if (width !== image.width) {
+    const out = new Uint8Array(width * image.height * 3);
+    const steps = [
+      { line: image.width * 3, step: 3 },
+      { line: width * 3, step: 3 },
+    ] as const;
+    pass(rgb, out, coefficients(image.width, width), image.height, ...steps);
+    rgb = out;
+  }
+  if (height !== image.height) {
+    const out = new Uint8Array(width * height * 3);
+    const step = { line: 3, step: width * 3 };
+    pass(rgb, out, coefficients(image.height, height), width, step, step);
+    rgb = out;
+  }
+  return { width, height, rgb };
+}

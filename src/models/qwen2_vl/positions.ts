@@ -1,0 +1,62 @@
+// Positions of Qwen2-VL: M-RoPE (temporal, height, width) of a prompt's tokens, and rows and columns of its patches.
+import { InputError } from '../../shared/errors.ts';
+import type { Qwen2VLConfig } from './config.ts';
+
+/** Frames, and rows and columns of patches. */
+export type Grid = readonly [number, number, number];
+
+/**
+ * Text advances all three axes by one; an image starting at p has (p + t, p + row, p + column) on its merged grid, and
+ * the text after it goes on at p plus the longest side.
+ * @returns positions i32 [3, T], and ropeDelta: what decoding adds to a token's index to get its position
+ */
+export function mropePositions(
+  ids: ArrayLike<number>,
+  grids: readonly Grid[],
+  config: Pick<Qwen2VLConfig, 'imageTokenId' | 'vision'>,
+): { positions: Int32Array; ropeDelta: number } {
+  const length = ids.length;
+  const merge = config.vision.mergeSize;
+  const positions = new Int32Array(3 * length);
+  let next = 0;
+  let image = 0;
+  for (let i = 0; i < length; ) {
+    if (ids[i] !== config.imageTokenId) {
+      for (let axis = 0; axis < 3; axis++) positions[axis * length + i] = next;
+      next++;
+      i++;
+      continue;
+    }
+    const grid = grids[image++];
+    if (!grid) throw new InputError(`the prompt has image tokens for ${image} images, but ${grids.length} were given`);
+    const [frames, rows, columns] = [grid[0], grid[1] / merge, grid[2] / merge];
+    for (let n = 0; n < frames * rows * columns; n++, i++) {
+      if (ids[i] !== config.imageTokenId)
+        throw new InputError(`image ${image} needs ${frames * rows * columns} image tokens, but the prompt has ${n}`);
+      positions[i] = next + Math.floor(n / (rows * columns));
+      positions[length + i] = next + (Math.floor(n / columns) % rows);
+      positions[2 * length + i] = next + (n % columns);
+    }
+    next += Math.max(frames, rows, columns);
+  }
+  if (image !== grids.length)
+    throw new InputError(`${grids.length} images were given, but the prompt has tokens for ${image}`);
+  return { positions, ropeDelta: next - length };
+}
+
+/** Row and column of each patch in its grid, i32 [P, 2], in patch order: blocks of merge × merge, row-major. */
+export function visionPositions(grids: readonly Grid[], merge: number): Int32Array {
+  const total = grids.reduce((sum, [t, h, w]) => sum + t * h * w, 0);
+  const out = new Int32Array(2 * total);
+  let at = 0;
+  for (const [frames, height, width] of grids)
+    for (let t = 0; t < frames; t++)
+      for (let blockRow = 0; blockRow < height; blockRow += merge)
+        for (let blockColumn = 0; blockColumn < width; blockColumn += merge)
+          for (let r = 0; r < merge; r++)
+            for (let c = 0; c < merge; c++) {
+              out[at++] = blockRow + r;
+              out[at++] = blockColumn + c;
+            }
+  return out;
+}

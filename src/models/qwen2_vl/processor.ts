@@ -1,0 +1,183 @@
+// Qwen2-VL's processor: images to patches, bit for bit as transformers' Pillow-based one, and conversations to token ids.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
+import { roundEven } from '../../formats/half.ts';
+import { decodeImage, resizeBicubic } from '../../formats/image.ts';
+import { Tokenizer } from '../../formats/tokenizer.ts';
+import { InputError } from '../../shared/errors.ts';
+import { type Qwen2VLConfig, readConfig } from './config.ts';
+import type { Grid } from './positions.ts';
+
+/** How images are sized; stored with an adapter and used again at inference. */
+export type ImageSizing =
+  | { readonly minPixels: number; readonly maxPixels: number }
+  | { readonly resizedHeight: number; readonly resizedWidth: number };
+
+export interface ResizedImage {
+  readonly grid: Grid;
+  readonly width: number;
+  readonly height: number;
+  readonly rgb: Uint8Array;
+}
+
+export const DEFAULT_SIZING = { minPixels: 3136, maxPixels: 1_003_520 };
+const MAX_RATIO = 200;
+const MEAN = [0.48145466, 0.4578275, 0.40821073].map(Math.fround);
+const STD = [0.26862954, 0.26130258, 0.27577711].map(Math.fround);
+
+/** Both sides as multiples of `factor`, the ratio kept as nearly as the pixel limits allow. */
+export function smartResize(
+  height: number,
+  width: number,
+  factor: number,
+  minPixels: number,
+  maxPixels: number,
+): [number, number] {
+  const ratio = Math.max(height, width) / Math.min(height, width);
+  if (ratio > MAX_RATIO)
+    throw new InputError(
+      `${width}×${height} pixels: the aspect ratio is ${ratio.toFixed(0)}, expected at most ${MAX_RATIO}; crop the image`,
+    );
+  let h = Math.max(factor, roundEven(height / factor) * factor);
+  let w = Math.max(factor, roundEven(width / factor) * factor);
+  if (h * w > maxPixels) {
+    const beta = Math.sqrt((height * width) / maxPixels);
+    h = Math.max(factor, Math.floor(height / beta / factor) * factor);
+    w = Math.max(factor, Math.floor(width / beta / factor) * factor);
+  } else if (h * w < minPixels) {
+    const beta = Math.sqrt(minPixels / (height * width));
+    h = Math.ceil((height * beta) / factor) * factor;
+    w = Math.ceil((width * beta) / factor) * factor;
+  }
+  return [h, w];
+}
+
+/** Normalised value of each byte, by channel: f32(f64(u8)/255), then (x − mean)/std in float32. */
+const LEVELS = MEAN.map((mean, c) =>
+  Float32Array.from({ length: 256 }, (_, u8) => Math.fround(Math.fround(u8 * (1 / 255)) - mean) / (STD[c] as number)),
+);
+
+/**
+ * Normalised patches f32 [P, channels·temporal·patch²]; element c·T·p² + t·p² + y·p + x. A still image fills every
+ * temporal slot.
+ */
+export function patchify(image: ResizedImage, { vision }: Pick<Qwen2VLConfig, 'vision'>): Float32Array {
+  const { patchSize: size, mergeSize: merge, temporalPatchSize: frames } = vision;
+  const [, rows, columns] = image.grid;
+  const width = 3 * frames * size * size;
+  const out = new Float32Array(rows * columns * width);
+  let at = 0;
+  for (let blockRow = 0; blockRow < rows; blockRow += merge)
+    for (let blockColumn = 0; blockColumn < columns; blockColumn += merge)
+      for (let r = blockRow; r < blockRow + merge; r++)
+        for (let c = blockColumn; c < blockColumn + merge; c++, at += width)
+          for (let channel = 0; channel < 3; channel++) {
+            const levels = LEVELS[channel] as Float32Array;
+            const first = at + channel * frames * size * size;
+            let to = first;
+            for (let y = 0; y < size; y++) {
+              let from = ((r * size + y) * image.width + c * size) * 3 + channel;
+              for (let x = 0; x < size; x++, from += 3) out[to++] = levels[image.rgb[from] as number] as number;
+            }
+            for (let t = 1; t < frames; t++) out.copyWithin(first + t * size * size, first, first + size * size);
+          }
+  return out;
+}
+
+const Preprocessor = z.looseObject({
+  min_pixels: z.int().positive().optional(),
+  max_pixels: z.int().positive().optional(),
+  size: z
+    .looseObject({ shortest_edge: z.int().positive().optional(), longest_edge: z.int().positive().optional() })
+    .nullish(),
+});
+
+export class Processor {
+  private constructor(
+    readonly config: Qwen2VLConfig,
+    readonly tokenizer: Tokenizer,
+    private readonly template: string | null,
+    readonly sizing: ImageSizing,
+  ) {}
+
+  /** @param sizing overrides the snapshot's preprocessor_config.json */
+  static async load(folder: string, sizing?: ImageSizing): Promise<Processor> {
+    const config = await readConfig(folder);
+    const file = join(folder, 'preprocessor_config.json');
+    const text = await readFile(file, 'utf8').catch(() => '{}');
+    let json: unknown = null;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      // Told as a fault below.
+    }
+    const parsed = Preprocessor.safeParse(json);
+    if (!parsed.success) throw new InputError(`${file}: ${z.prettifyError(parsed.error)}`);
+    const { min_pixels, max_pixels, size } = parsed.data;
+    const stored = {
+      minPixels: min_pixels ?? size?.shortest_edge ?? DEFAULT_SIZING.minPixels,
+      maxPixels: max_pixels ?? size?.longest_edge ?? DEFAULT_SIZING.maxPixels,
+    };
+    return new Processor(config, await Tokenizer.load(folder), await loadTemplate(folder), sizing ?? stored);
+  }
+
+  /** Decodes and resizes an image. `name` is what errors call it. */
+  async image(
+    source: string | Uint8Array,
+    name = typeof source === 'string' ? source : 'image',
+  ): Promise<ResizedImage> {
+    const decoded = await decodeImage(source, name);
+    const { patchSize, mergeSize } = this.config.vision;
+    const factor = patchSize * mergeSize;
+    let target: [number, number];
+    try {
+      target =
+        'minPixels' in this.sizing
+          ? smartResize(decoded.height, decoded.width, factor, this.sizing.minPixels, this.sizing.maxPixels)
+          : smartResize(
+              this.sizing.resizedHeight,
+              this.sizing.resizedWidth,
+              factor,
+              DEFAULT_SIZING.minPixels,
+              DEFAULT_SIZING.maxPixels,
+            );
+    } catch (error) {
+      throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
+    }
+    const [height, width] = target;
+    return { ...resizeBicubic(decoded, width, height), grid: [1, height / patchSize, width / patchSize] };
+  }
+
+  /** Ids of a user turn (images first, then the prompt) up to where the assistant begins to write. */
+  prompt(grids: readonly Grid[], prompt: string): Int32Array {
+    const text = chatPrompt(this.template, grids.length, prompt);
+    const ids = this.tokenizer.encode(text);
+    const merge = this.config.vision.mergeSize ** 2;
+    let image = 0;
+    const expanded = ids.flatMap((id) => {
+      if (id !== this.config.imageTokenId) return [id];
+      const [t, h, w] = grids[image++] ?? [0, 0, 0];
+      return new Array<number>((t * h * w) / merge).fill(id);
+    });
+    if (image !== grids.length)
+      throw new InputError(
+        `the chat template wrote ${image} image placeholders for ${grids.length} images; check the snapshot's template and image_token_id`,
+      );
+    return Int32Array.from(expanded);
+  }
+
+  /** The prompt followed by the supervised answer, which ends with `<|im_end|>`. */
+  sample(grids: readonly Grid[], prompt: string, answer: string): { ids: Int32Array; labelStart: number } {
+    const head = this.prompt(grids, prompt);
+    const tail = this.tokenizer.encode(`${answer}<|im_end|>`);
+    return { ids: Int32Array.from([...head, ...tail]), labelStart: head.length };
+  }
+
+  /** Ids that end an answer. */
+  get stopIds(): number[] {
+    const end = this.tokenizer.idOf('<|im_end|>');
+    return [...new Set([...this.config.eosTokenIds, ...(end === null ? [] : [end])])];
+  }
+}
