@@ -15,6 +15,10 @@ interface Verb {
 
 /** Every verb, one line each; the key is the file's name in commands/. */
 export const VERBS: Readonly<Record<string, Verb>> = {
+  prepare: {
+    summary: 'images, CSV and conversation JSON from a folder or synthetic formulas',
+    load: () => import('./commands/prepare.ts'),
+  },
   doctor: { summary: 'what this machine can run, and why not', load: () => import('./commands/doctor.ts') },
 };
 
