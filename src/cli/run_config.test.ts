@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../shared/errors.ts';
-import { type Overrides, overridesFrom, parseRunConfig, parseSettings, withRunConfigOptions } from './run_config.ts';
+import { type Overrides, parseRunConfig } from '../train/run_config.ts';
+import { overridesFrom, parseSettings, withRunConfigOptions } from './run_flags.ts';
 
 const MINIMAL = 'model: m\ndata: {train: t.json}\noutput: out\n';
 

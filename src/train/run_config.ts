@@ -1,8 +1,7 @@
-// The run configuration: one YAML file, overridable by flags. All faults are told at once, each with its place,
+// The run configuration: one YAML file, overridable by flags (src/cli/run_flags.ts). All faults are told at once, each with its place,
 // its key, what was expected, and for an unknown key the nearest known one.
-import { type Command, Option } from 'commander';
 import { distance } from 'fastest-levenshtein';
-import { isMap, isScalar, LineCounter, parse, parseDocument } from 'yaml';
+import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { InputError, messageOf } from '../shared/errors.ts';
 
@@ -117,7 +116,8 @@ const SECTIONS: ReadonlyMap<string, readonly string[]> = new Map(
 const KEYS: readonly string[] = Object.keys(schema.shape).flatMap(
   (name) => SECTIONS.get(name)?.map((key) => `${name}.${key}`) ?? [name],
 );
-const TEXT_KEYS = new Set(['model', 'data.train', 'data.val', 'data.prompt', 'output']);
+/** Keys whose value is text as it stands, never read as YAML. */
+export const TEXT_KEYS: ReadonlySet<string> = new Set(['model', 'data.train', 'data.val', 'data.prompt', 'output']);
 
 /** Keys of which one group only may be set; in `--set`, one group replaces the others of the file. */
 const EXCLUSIVE: readonly (readonly (readonly string[])[])[] = [
@@ -168,65 +168,6 @@ export function parseRunConfig(yamlText: string, file: string, overrides: Overri
     throw new InputError([title, ...told].join('\n'));
   }
   return withExclusiveDefaults(parsed.data);
-}
-
-/** `--set` texts such as "train.lr=1e-4" as overrides; values are read as YAML. */
-export function parseSettings(settings: readonly string[]): Record<string, unknown> {
-  const overrides: Record<string, unknown> = Object.create(null);
-  for (const setting of settings) {
-    const equals = setting.indexOf('=');
-    if (equals < 1) throw new InputError(`--set ${setting}: expected KEY=VALUE, such as --set train.lr=1e-4`);
-    const key = setting.slice(0, equals).trim();
-    overrides[key] = flagValue(key, setting.slice(equals + 1));
-  }
-  return overrides;
-}
-
-function flagValue(key: string, text: string): unknown {
-  if (TEXT_KEYS.has(key)) return text;
-  try {
-    return parse(text) as unknown;
-  } catch {
-    return text; // The check of the whole then says what was expected.
-  }
-}
-
-const FLAGS: readonly (readonly [flag: string, key: string, help: string])[] = [
-  ['--model <folder>', 'model', 'base model'],
-  ['--train-data <file>', 'data.train', 'conversation JSON to train on'],
-  ['--val-data <file>', 'data.val', 'conversation JSON to evaluate on'],
-  ['--output <folder>', 'output', 'folder of the run'],
-  ['--method <name>', 'method', 'lora or full'],
-  ['--lr <number>', 'train.lr', 'learning rate'],
-  ['--epochs <number>', 'train.epochs', 'passes over the data; replaces max_steps'],
-  ['--max-steps <count>', 'train.max_steps', 'optimiser steps; replaces epochs'],
-  ['--batch-tokens <count>', 'train.batch_tokens', 'tokens of a micro batch'],
-  ['--row-tokens <count>', 'train.row_tokens', 'tokens of a packing row: the longest sample'],
-  ['--accumulate <count>', 'train.accumulate', 'micro batches of one optimiser step'],
-  ['--seed <count>', 'train.seed', 'seed of all randomness'],
-  ['--device <name>', 'device', 'cpu'],
-];
-
-/** Adds the dedicated flags and `--set` to a command; `overridesFrom` reads them back. */
-export function withRunConfigOptions(command: Command): Command {
-  for (const [flags, key, help] of FLAGS) command.addOption(new Option(flags, `${help} (${key})`));
-  return command.option(
-    '--set <key=value>',
-    'any key of the configuration, such as train.lr=1e-4; may be repeated',
-    (setting: string, earlier: string[]) => [...earlier, setting],
-    [],
-  );
-}
-
-/** The overrides a command line asks for; a dedicated flag wins over `--set`. */
-export function overridesFrom(command: Command): Overrides {
-  const options = command.opts<Record<string, unknown>>();
-  const overrides = parseSettings((options.set as string[] | undefined) ?? []);
-  for (const [flags, key] of FLAGS) {
-    const text = options[new Option(flags).attributeName()];
-    if (typeof text === 'string') overrides[key] = flagValue(key, text);
-  }
-  return overrides;
 }
 
 function isSection(value: unknown): value is Section {

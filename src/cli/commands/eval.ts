@@ -1,0 +1,62 @@
+// texlens eval: scores a model, with or without an adapter, on a conversation JSON.
+import { Command } from 'commander';
+import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { readConversations } from '../../data/conversation.ts';
+import { scorePairs } from '../../eval/metrics.ts';
+import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
+import { readAll } from '../../generate/read.ts';
+import { loadModel } from '../../models/qwen2_vl/session.ts';
+import { say } from '../../shared/log.ts';
+import { DEFAULT_PROMPT, encodeRows, promptOf } from '../../train/dataset.ts';
+import { printJson, sayTable, withJsonOption } from '../output.ts';
+import { whole } from './prepare.ts';
+
+interface Flags {
+  model: string;
+  adapter?: string;
+  data: string;
+  count?: number;
+  maxNewTokens: number;
+  prompt?: string;
+  show: number;
+  threads?: number;
+  json?: boolean;
+}
+
+export function command(): Command {
+  return withJsonOption(new Command('eval'))
+    .description('Scores a model on labelled images: exact match, edit distance, BLEU.')
+    .requiredOption('--model <folder>', 'the base model')
+    .requiredOption('--data <file>', 'a conversation JSON')
+    .option('--adapter <folder>', 'a LoRA adapter for it')
+    .option('--count <n>', 'only the first n samples', whole)
+    .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
+    .option('--prompt <text>', 'the instruction beside the image')
+    .option('--show <n>', 'predictions to print beside their truths', whole, 4)
+    .option('--threads <n>', 'CPU threads; by default one a core', whole)
+    .addHelpText(
+      'after',
+      '\nExample:\n  texlens eval --model models/base --adapter runs/a/adapter --data data/val.json --json',
+    )
+    .action(async (flags: Flags) => {
+      const rows = (await readConversations(flags.data)).slice(0, flags.count);
+      const backend = await createOnnxBackend({ threads: flags.threads });
+      const { processor, prompt } = await loadModel(flags.model, flags.adapter, backend, {
+        prompt: flags.prompt,
+        fallbackPrompt: DEFAULT_PROMPT,
+      });
+      const { samples, labels, dropped } = await encodeRows(rows, processor, prompt, 'reading');
+      for (const { name, reason } of dropped) say(`dropped ${name}: ${reason}`);
+      const generator = new Generator(backend, processor.config);
+      const options = { ...GENERATE_DEFAULTS, maxNewTokens: flags.maxNewTokens, stopIds: processor.stopIds };
+      const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
+      const pairs = readings.map(({ text }, i) => ({ truth: labels[i] as string, prediction: text }));
+      const scores = scorePairs(pairs);
+      for (const { truth, prediction } of pairs.slice(0, flags.show))
+        say(`\ntruth      ${truth}\nprediction ${prediction}`);
+      const { definitions, ...numbers } = scores;
+      say();
+      sayTable(Object.entries(numbers).map(([name, value]) => [name, String(value)]));
+      if (flags.json) printJson({ ...numbers, dropped: dropped.length, definitions });
+    });
+}

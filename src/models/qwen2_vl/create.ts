@@ -1,0 +1,148 @@
+// Makes a new small Qwen2-VL-architecture model: random weights and a tokenizer of LaTeX commands and characters.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeSafetensors } from '../../formats/safetensors.ts';
+import { Random } from '../../shared/random.ts';
+import { readConfig } from './config.ts';
+import { parameters } from './parameters.ts';
+
+export interface ModelSize {
+  readonly hidden: number;
+  readonly intermediate: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly visionWidth: number;
+  readonly visionDepth: number;
+  readonly visionHeads: number;
+}
+
+export const SMALL: ModelSize = {
+  hidden: 256,
+  intermediate: 704,
+  layers: 3,
+  heads: 4,
+  kvHeads: 2,
+  visionWidth: 192,
+  visionDepth: 3,
+  visionHeads: 4,
+};
+
+const SPECIAL = [
+  '<unk>',
+  '<|endoftext|>',
+  '<|im_start|>',
+  '<|im_end|>',
+  '<|vision_start|>',
+  '<|vision_end|>',
+  '<|image_pad|>',
+  '<|video_pad|>',
+];
+/** A LaTeX word: an environment's begin or end, a command, an escaped character, or one character. */
+const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\[a-zA-Z]+|\\\\.|\\S';
+const TEMPLATE =
+  "{% for message in messages %}<|im_start|>{% for part in message['content'] %}{% if part['type'] == 'image' %}" +
+  "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}<|im_start|>";
+
+/** Writes a snapshot; `commands` are the LaTeX words of its vocabulary, beside all printable ASCII characters. */
+export async function createModel(
+  folder: string,
+  commands: readonly string[],
+  size: ModelSize,
+  seed: number,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const characters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const words = [...new Set([...SPECIAL, ...characters, ...commands])];
+  const id = (word: string) => words.indexOf(word);
+  const json = (name: string, value: unknown) => writeFile(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  const special = SPECIAL.map((content, i) => ({
+    id: i,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special: true,
+  }));
+  await json('tokenizer.json', {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: special,
+    normalizer: null,
+    pre_tokenizer: { type: 'Split', pattern: { Regex: WORD }, behavior: 'Removed', invert: true },
+    post_processor: null,
+    decoder: null,
+    model: { type: 'WordLevel', vocab: Object.fromEntries(words.map((word, i) => [word, i])), unk_token: '<unk>' },
+  });
+  await json('tokenizer_config.json', {
+    tokenizer_class: 'PreTrainedTokenizerFast',
+    unk_token: '<unk>',
+    eos_token: '<|im_end|>',
+    pad_token: '<|endoftext|>',
+    clean_up_tokenization_spaces: false,
+    chat_template: TEMPLATE,
+  });
+  const headDim = size.hidden / size.heads;
+  const spatial = Math.floor((headDim / 2) * 0.375);
+  await json('config.json', {
+    architectures: ['Qwen2VLForConditionalGeneration'],
+    model_type: 'qwen2_vl',
+    bos_token_id: id('<|endoftext|>'),
+    eos_token_id: id('<|im_end|>'),
+    image_token_id: id('<|image_pad|>'),
+    video_token_id: id('<|video_pad|>'),
+    vision_start_token_id: id('<|vision_start|>'),
+    vision_end_token_id: id('<|vision_end|>'),
+    vocab_size: words.length,
+    hidden_size: size.hidden,
+    intermediate_size: size.intermediate,
+    num_hidden_layers: size.layers,
+    num_attention_heads: size.heads,
+    num_key_value_heads: size.kvHeads,
+    max_position_embeddings: 4096,
+    max_window_layers: size.layers,
+    use_sliding_window: false,
+    hidden_act: 'silu',
+    rms_norm_eps: 1e-6,
+    rope_theta: 10000,
+    rope_scaling: { type: 'mrope', mrope_section: [headDim / 2 - 2 * spatial, spatial, spatial] },
+    tie_word_embeddings: true,
+    torch_dtype: 'bfloat16',
+    vision_config: {
+      model_type: 'qwen2_vl',
+      depth: size.visionDepth,
+      embed_dim: size.visionWidth,
+      num_heads: size.visionHeads,
+      hidden_size: size.hidden,
+      mlp_ratio: 4,
+      patch_size: 14,
+      spatial_merge_size: 2,
+      temporal_patch_size: 2,
+      in_channels: 3,
+    },
+  });
+  await json('generation_config.json', {
+    eos_token_id: [id('<|im_end|>'), id('<|endoftext|>')],
+    repetition_penalty: 1,
+  });
+  await json('preprocessor_config.json', {
+    min_pixels: 3136,
+    max_pixels: 1_003_520,
+    patch_size: 14,
+    merge_size: 2,
+    temporal_patch_size: 2,
+  });
+  const tensors = new Map(
+    parameters(await readConfig(folder)).map(({ name, shape }, i) => {
+      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+      const random = Random.from(seed, i, 5);
+      // Norm weights start at one, biases at zero, matrices at normal(0, 0.02) as Qwen2 initialises them.
+      if (shape.length > 1) for (let j = 0; j < data.length; j++) data[j] = 0.02 * random.normal();
+      else if (name.endsWith('.weight')) data.fill(1);
+      return [name, { shape, data }];
+    }),
+  );
+  await writeSafetensors(join(folder, 'model.safetensors'), tensors, { dtype: 'F32', metadata: { format: 'pt' } });
+}

@@ -1,0 +1,33 @@
+// What a model must know of its training to be used the same way: image sizing and prompt, stored beside its weights.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { InputError } from '../../shared/errors.ts';
+
+const size = z.int().positive();
+const Settings = z.object({
+  prompt: z.string().min(1),
+  sizing: z.union([
+    z.strictObject({ minPixels: size, maxPixels: size }),
+    z.strictObject({ resizedHeight: size, resizedWidth: size }),
+  ]),
+});
+export type TrainedSettings = z.output<typeof Settings>;
+
+const FILE = 'texlens.json';
+
+export const saveTrainedSettings = (folder: string, settings: TrainedSettings): Promise<void> =>
+  writeFile(join(folder, FILE), `${JSON.stringify(settings, null, 2)}\n`);
+
+/** The settings of a folder, or null when it holds none (an adapter or model from elsewhere). */
+export async function readTrainedSettings(folder: string): Promise<TrainedSettings | null> {
+  const text = await readFile(join(folder, FILE), 'utf8').catch(() => null);
+  if (text === null) return null;
+  try {
+    return Settings.parse(JSON.parse(text));
+  } catch (error) {
+    throw new InputError(
+      `${join(folder, FILE)}: expected prompt and sizing as training writes them (${String(error)}).`,
+    );
+  }
+}

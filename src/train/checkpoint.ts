@@ -1,0 +1,94 @@
+// Checkpoints: a folder each, complete or absent, since it is renamed into place when all of it is on disk.
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backend } from '../backends/contract.ts';
+import { SafetensorsFile, writeSafetensors } from '../formats/safetensors.ts';
+import { InputError, messageOf, RunError } from '../shared/errors.ts';
+import { momentState } from './step.ts';
+
+export interface TrainerState {
+  readonly step: number;
+  /** micro-batches so far: the counter of dropout */
+  readonly tick: number;
+  /** what must be equal to resume: configuration and data */
+  readonly identity: string;
+  readonly best: { readonly step: number; readonly value: number } | null;
+  readonly evaluationsWithoutGain: number;
+}
+
+const STATE = 'trainer_state.json';
+const TENSORS = 'training_state.safetensors';
+const folderOf = (root: string, step: number): string => join(root, `checkpoint-${step}`);
+
+/** Writes trained weights, moments and state under `root`/checkpoint-N, then removes all but the newest `keep`. */
+export async function saveCheckpoint(
+  root: string,
+  state: TrainerState,
+  trained: readonly string[],
+  backend: Backend,
+  keep: number,
+  writeModel: (folder: string) => Promise<void>,
+): Promise<string> {
+  const folder = folderOf(root, state.step);
+  const temporary = `${folder}.${process.pid}.tmp`;
+  try {
+    await mkdir(temporary, { recursive: true });
+    const names = trained.flatMap((name) => [name, momentState(name, 'm'), momentState(name, 'v')]);
+    const tensors = new Map(
+      names.map((name) => {
+        const { type, data } = backend.getState(name);
+        return [name, { shape: type.shape, data: data as Float32Array }];
+      }),
+    );
+    await writeSafetensors(join(temporary, TENSORS), tensors, { dtype: 'F32' });
+    await writeModel(temporary);
+    await writeFile(join(temporary, STATE), `${JSON.stringify(state, null, 2)}\n`);
+    await rm(folder, { recursive: true, force: true });
+    await rename(temporary, folder);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw new RunError(
+      `${folder}: the checkpoint could not be written (${messageOf(error)}); earlier checkpoints are whole. Free space and run again with --resume.`,
+    );
+  }
+  const all = await checkpoints(root);
+  for (const step of all.slice(0, Math.max(0, all.length - keep)))
+    await rm(folderOf(root, step), { recursive: true, force: true });
+  return folder;
+}
+
+/** Steps of the complete checkpoints, rising; leftovers of a killed write are removed. */
+async function checkpoints(root: string): Promise<number[]> {
+  const entries = await readdir(root).catch(() => []);
+  for (const entry of entries)
+    if (entry.endsWith('.tmp')) await rm(join(root, entry), { recursive: true, force: true });
+  return entries
+    .flatMap((entry) => /^checkpoint-(\d+)$/.exec(entry)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+/** Restores the newest checkpoint into the backend; null when there is none. */
+export async function loadCheckpoint(root: string, identity: string, backend: Backend): Promise<TrainerState | null> {
+  const step = (await checkpoints(root)).at(-1);
+  if (step === undefined) return null;
+  const folder = folderOf(root, step);
+  const state = await readFile(join(folder, STATE), 'utf8')
+    .then((text) => JSON.parse(text) as TrainerState)
+    .catch((error: unknown) => {
+      throw new InputError(
+        `${folder}: ${STATE} cannot be read (${messageOf(error)}); delete this checkpoint to resume from the one before.`,
+      );
+    });
+  if (state.identity !== identity)
+    throw new InputError(
+      `${folder}: was made with another configuration or other data, so it cannot be resumed:\n  then ${state.identity}\n  now  ${identity}\nRestore them, or train into another output folder.`,
+    );
+  const file = await SafetensorsFile.open(join(folder, TENSORS));
+  try {
+    for (const [name, { shape }] of file.header) backend.setState(name, { dtype: 'f32', shape }, await file.read(name));
+  } finally {
+    await file.close();
+  }
+  return state;
+}

@@ -1,0 +1,53 @@
+// The order of a run: which samples each optimiser step sees, as a pure function of the seed, so that a run can resume.
+import type { Bucket } from '../models/qwen2_vl/programs.ts';
+import { Random } from '../shared/random.ts';
+import { type Placement, pack, type SampleSize } from './packing.ts';
+
+export interface PlannedStep {
+  readonly epoch: number;
+  readonly micro: readonly Placement[][];
+}
+
+/** Packed and grouped steps of one epoch, shuffled by (seed, epoch). */
+export function epochSteps(
+  sizes: readonly SampleSize[],
+  bucket: Bucket,
+  accumulate: number,
+  seed: number,
+  epoch: number,
+): PlannedStep[] {
+  const order = Random.from(seed, epoch, 3).shuffled(Array.from(sizes.keys()));
+  const batches = pack(order, sizes, bucket);
+  const steps: PlannedStep[] = [];
+  for (let i = 0; i < batches.length; i += accumulate) steps.push({ epoch, micro: batches.slice(i, i + accumulate) });
+  return steps;
+}
+
+/** How many steps a run has: given outright, or all steps of its epochs (a fraction of the last one). */
+export function countSteps(
+  sizes: readonly SampleSize[],
+  bucket: Bucket,
+  options: { accumulate: number; seed: number; epochs?: number; maxSteps?: number },
+): number {
+  if (options.maxSteps !== undefined) return options.maxSteps;
+  const epochs = options.epochs ?? 1;
+  let total = 0;
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    const steps = epochSteps(sizes, bucket, options.accumulate, options.seed, epoch).length;
+    total += Math.ceil(steps * Math.min(1, epochs - epoch));
+  }
+  return total;
+}
+
+/** The steps from number `from` on, epoch after epoch, without end. */
+export function* planSteps(
+  sizes: readonly SampleSize[],
+  bucket: Bucket,
+  accumulate: number,
+  seed: number,
+  from: number,
+): Generator<PlannedStep> {
+  let index = 0;
+  for (let epoch = 0; ; epoch++)
+    for (const step of epochSteps(sizes, bucket, accumulate, seed, epoch)) if (index++ >= from) yield step;
+}

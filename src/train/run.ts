@@ -1,0 +1,232 @@
+// A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
+import { createHash } from 'node:crypto';
+import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Backend } from '../backends/contract.ts';
+import { readConversations, writeAtomically } from '../data/conversation.ts';
+import { scorePairs } from '../eval/metrics.ts';
+import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
+import { readAll } from '../generate/read.ts';
+import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } from '../models/qwen2_vl/adapter.ts';
+import { loadWeights } from '../models/qwen2_vl/load.ts';
+import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
+import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
+import { saveModel } from '../models/qwen2_vl/save.ts';
+import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import type { LoraSpec } from '../nn/scope.ts';
+import { InputError } from '../shared/errors.ts';
+import { bar, say } from '../shared/log.ts';
+import { loadCheckpoint, saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
+import { chooseBucket, misfit, pack } from './packing.ts';
+import { countSteps, planSteps } from './plan.ts';
+import { preflight } from './preflight.ts';
+import type { RunConfig } from './run_config.ts';
+import { scheduleFactor } from './schedule.ts';
+import { Trainer } from './trainer.ts';
+
+export interface RunResult {
+  readonly output: string;
+  readonly steps: number;
+  readonly loss: number;
+  readonly evaluation: Evaluation | null;
+  readonly best: TrainerState['best'];
+  readonly stoppedEarly: boolean;
+  readonly dropped: number;
+}
+
+export interface Evaluation {
+  readonly loss: number;
+  readonly exactMatch: number;
+  readonly editDistance: number;
+  readonly count: number;
+}
+
+const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: RunConfig['image']): ImageSizing =>
+  resized_height !== undefined && resized_width !== undefined
+    ? { resizedHeight: resized_height, resizedWidth: resized_width }
+    : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
+
+export async function runTraining(config: RunConfig, backend: Backend, resume: boolean): Promise<RunResult> {
+  const { train } = config;
+  const processor = await Processor.load(config.model, sizingOf(config.image));
+  const model = processor.config;
+  const prompt = config.data.prompt ?? DEFAULT_PROMPT;
+  const rows = await readConversations(config.data.train);
+  const valRows =
+    config.data.val === undefined ? [] : (await readConversations(config.data.val)).slice(0, config.eval.count);
+  const encoded = await encodeRows(rows, processor, prompt, 'reading');
+  const validation = valRows.length > 0 ? await encodeRows(valRows, processor, prompt, 'reading validation') : null;
+
+  const bucket = chooseBucket(
+    encoded.samples.map(sizeOfSample),
+    train.batch_tokens,
+    train.row_tokens,
+    model.vision.mergeSize ** 2,
+  );
+  const kept = fitting(encoded, (sample) => misfit(sizeOfSample(sample), bucket));
+  const val = validation && fitting(validation, (sample) => misfit(sizeOfSample(sample), bucket));
+  const sizes = kept.samples.map(sizeOfSample);
+  const total = countSteps(sizes, bucket, { ...train, maxSteps: train.max_steps });
+
+  await loadWeights(config.model, model, backend);
+  const isOpen = (name: string) => !config.freeze[towerOf(name)];
+  const settings: LoraSettings = { ...config.lora, targetModules: config.lora.target_modules };
+  let lora: LoraSpec | null = null;
+  if (config.method === 'lora') {
+    const all = loraSpec(model, settings);
+    lora = { ...all, modules: new Set([...all.modules].filter(isOpen)) };
+    if (lora.modules.size === 0)
+      throw new InputError('lora.target_modules: every module they match is frozen; nothing would train.');
+    initLora(model, lora, train.seed, backend);
+  }
+  // An adapter that skips frozen towers names its modules in full, so that it loads as what it is.
+  const written: LoraSettings = lora
+    ? { ...settings, targetModules: exactTargets(settings, lora, loraSpec(model, settings)) }
+    : settings;
+  const trained = lora
+    ? loraParameters(model, lora).map((p) => p.name)
+    : parameters(model)
+        .map((p) => p.name)
+        .filter(isOpen);
+  preflight({ config, model, encoded: kept, bucket, total, trained, backend });
+
+  const identity = createHash('sha256')
+    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, prompt, total]))
+    .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
+    .digest('hex')
+    .slice(0, 16);
+  const checkpointRoot = join(config.output, 'checkpoints');
+  await mkdir(checkpointRoot, { recursive: true });
+  const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
+  if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
+  const metricsFile = join(config.output, 'metrics.jsonl');
+  await keepMetrics(metricsFile, restored?.step ?? 0);
+
+  const trainer = await Trainer.create(backend, model, {
+    bucket,
+    accumulate: train.accumulate,
+    lora,
+    trained,
+    dropout: config.lora.dropout,
+    seed: train.seed,
+    update: {
+      beta1: train.betas[0],
+      beta2: train.betas[1],
+      eps: train.eps,
+      weightDecay: train.weight_decay,
+      maxGradNorm: train.max_grad_norm,
+    },
+  });
+  const writeModel = async (folder: string) => {
+    if (lora) await saveAdapter(folder, model, written, backend, config.model);
+    else await saveModel(folder, config.model, model, backend, 'BF16');
+    await saveTrainedSettings(folder, { prompt, sizing: processor.sizing });
+  };
+  const evaluate = async (): Promise<Evaluation | null> => {
+    if (!val) return null;
+    const generator = new Generator(backend, model, lora);
+    const options = { ...GENERATE_DEFAULTS, maxNewTokens: config.eval.max_new_tokens, stopIds: processor.stopIds };
+    const readings = await readAll(
+      generator,
+      processor.tokenizer,
+      val.samples.map(promptOf),
+      options,
+      16,
+      'evaluating',
+    );
+    await generator.dispose();
+    const scores = scorePairs(readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text })));
+    const valSizes = val.samples.map(sizeOfSample);
+    const loss = await trainer.loss(val.samples, pack(Array.from(valSizes.keys()), valSizes, bucket));
+    return { loss, exactMatch: scores.exactMatch, editDistance: scores.editDistance, count: readings.length };
+  };
+
+  let state: TrainerState = restored ?? { step: 0, tick: 0, identity, best: null, evaluationsWithoutGain: 0 };
+  const warmup = train.warmup_steps ?? Math.ceil((train.warmup_ratio ?? 0) * total);
+  let evaluation: Evaluation | null = null;
+  let loss = Number.NaN;
+  let stoppedEarly = false;
+  let seen = 0;
+  const started = performance.now();
+  const progress = bar('training', total);
+  const steps = planSteps(sizes, bucket, train.accumulate, train.seed, state.step);
+  while (state.step < total && !stoppedEarly) {
+    const { micro, epoch } = steps.next().value as { micro: ReturnType<typeof pack>; epoch: number };
+    const lr = train.lr * scheduleFactor(train.schedule, state.step, warmup, total);
+    const result = await trainer.step(kept.samples, micro, state.step + 1, state.tick, lr);
+    state = { ...state, step: state.step + 1, tick: state.tick + micro.length };
+    loss = result.loss;
+    seen += micro.flat().length;
+    const rate = seen / ((performance.now() - started) / 1000);
+    progress.update(state.step, `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s`);
+    await appendFile(
+      metricsFile,
+      `${JSON.stringify({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate })}\n`,
+    );
+    const last = state.step === total;
+    if (last || state.step % config.eval.every_steps === 0) {
+      evaluation = await evaluate();
+      if (evaluation) {
+        await appendFile(metricsFile, `${JSON.stringify({ step: state.step, evaluation })}\n`);
+        say(
+          `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
+        );
+        const value = metricValue(evaluation, config.eval.metric);
+        if (!state.best || value < state.best.value) {
+          state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
+          const best = join(config.output, 'best');
+          await rm(`${best}.tmp`, { recursive: true, force: true });
+          await writeModel(`${best}.tmp`);
+          await rm(best, { recursive: true, force: true });
+          await rename(`${best}.tmp`, best);
+        } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
+        stoppedEarly =
+          state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
+      }
+    }
+    if (last || stoppedEarly || state.step % config.save.every_steps === 0)
+      await saveCheckpoint(checkpointRoot, state, trained, backend, config.save.keep, writeModel);
+  }
+  progress.stop();
+  await trainer.dispose();
+  const output = join(config.output, lora ? 'adapter' : 'model');
+  await writeModel(output);
+  return { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped: kept.dropped.length };
+}
+
+/** Smaller is better for every metric. */
+const metricValue = (e: Evaluation, metric: RunConfig['eval']['metric']): number =>
+  metric === 'loss' ? e.loss : metric === 'exact_match' ? -e.exactMatch : e.editDistance;
+
+function exactTargets(settings: LoraSettings, used: LoraSpec, all: LoraSpec): readonly string[] | string {
+  return used.modules.size === all.modules.size ? settings.targetModules : [...used.modules];
+}
+
+/** Drops what can never fit, with its reason. */
+function fitting(encoded: Encoded, reason: (sample: Encoded['samples'][number]) => string | null): Encoded {
+  const dropped: Dropped[] = [...encoded.dropped];
+  const kept = encoded.samples.flatMap((sample, i) => {
+    const why = reason(sample);
+    if (why !== null) dropped.push({ name: sample.name, reason: why });
+    return why === null ? [i] : [];
+  });
+  if (kept.length === 0)
+    throw new InputError(
+      `no sample fits: ${dropped[0]?.name}: ${dropped[0]?.reason}. Raise train.row_tokens or lower image.max_pixels.`,
+    );
+  return { samples: kept.map((i) => encoded.samples[i]!), labels: kept.map((i) => encoded.labels[i]!), dropped };
+}
+
+/** Cuts the metrics back to the step that is resumed from, so that no step stands twice. */
+async function keepMetrics(file: string, step: number): Promise<void> {
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const kept = text.split('\n').filter((line) => {
+    try {
+      return (JSON.parse(line) as { step: number }).step <= step;
+    } catch {
+      return false;
+    }
+  });
+  await writeAtomically(file, kept.map((line) => `${line}\n`).join(''));
+}

@@ -1,0 +1,139 @@
+// Runs optimiser steps on a backend: traces and compiles the programs of one bucket, feeds packed batches, tells loss
+// and gradient norm. Loss is the mean over the label tokens of the whole step, however it is split into micro-batches.
+import type { Backend, Executable, Tensors } from '../backends/contract.ts';
+import { Graph } from '../graph/graph.ts';
+import { sizeOf } from '../graph/types.ts';
+import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
+import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
+import { type Bucket, packedLoss } from '../models/qwen2_vl/programs.ts';
+import { type LoraSpec, Scope } from '../nn/scope.ts';
+import { RunError } from '../shared/errors.ts';
+import type { Placement } from './packing.ts';
+import { gradState, momentState, traceAccumulate, traceStep, traceUpdate, type UpdateOptions } from './step.ts';
+
+export interface TrainerOptions {
+  readonly bucket: Bucket;
+  readonly accumulate: number;
+  readonly lora: LoraSpec | null;
+  /** states to train */
+  readonly trained: readonly string[];
+  readonly dropout: number;
+  readonly seed: number;
+  readonly update: UpdateOptions;
+}
+
+export interface StepResult {
+  readonly loss: number;
+  readonly gradNorm: number;
+  readonly labelTokens: number;
+}
+
+export class Trainer {
+  private constructor(
+    private readonly config: Qwen2VLConfig,
+    private readonly options: TrainerOptions,
+    private readonly micro: Executable,
+    private readonly updater: Executable | null,
+    private readonly evaluator: Executable,
+  ) {}
+
+  static async create(backend: Backend, config: Qwen2VLConfig, options: TrainerOptions): Promise<Trainer> {
+    const { bucket, trained, update, lora } = options;
+    for (const name of trained) {
+      const { type } = backend.getState(name);
+      for (const state of [momentState(name, 'm'), momentState(name, 'v'), gradState(name)])
+        if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
+          backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
+    }
+    const headTrained = trained.includes(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+    const graph = new Graph(backend.decomposed);
+    const dropout =
+      options.dropout && lora ? { p: options.dropout, seed: options.seed, tick: graph.input('tick', [], 'i32') } : null;
+    const loss = packedLoss(new Scope(graph, { lora, dropout }), config, bucket, headTrained);
+    let updater: Graph | null = null;
+    if (options.accumulate === 1) traceStep(graph, loss, trained, update);
+    else {
+      traceAccumulate(graph, loss, trained);
+      updater = new Graph(backend.decomposed);
+      traceUpdate(
+        updater,
+        trained.map((name) => ({ name, shape: backend.getState(name).type.shape })),
+        update,
+      );
+    }
+    const evaluation = new Graph(backend.decomposed);
+    evaluation.output('loss', packedLoss(new Scope(evaluation, { lora }), config, bucket, false));
+    return new Trainer(
+      config,
+      options,
+      await backend.compile(graph),
+      updater && (await backend.compile(updater)),
+      await backend.compile(evaluation),
+    );
+  }
+
+  private batch(samples: readonly EncodedSample[], placements: readonly Placement[], weight: number): Tensors {
+    const placed = placements.map((p) => ({ ...p, sample: samples[p.sample] as EncodedSample }));
+    return packedInputs(this.config, this.options.bucket, placed, weight);
+  }
+
+  /**
+   * One optimiser step; `number` counts from 1, `tick` micro-batches from 0. A loss or gradient that is not finite
+   * changes no weight and throws a RunError that names the step and its samples.
+   */
+  async step(
+    samples: readonly EncodedSample[],
+    micro: readonly Placement[][],
+    number: number,
+    tick: number,
+    lr: number,
+  ): Promise<StepResult> {
+    const labelTokens = micro.flat().reduce((sum, p) => sum + labelsOf(samples[p.sample] as EncodedSample), 0);
+    const { beta1, beta2 } = this.options.update;
+    const scalars = {
+      lr: Float32Array.of(lr),
+      c1: Float32Array.of(1 - beta1 ** number),
+      c2: Float32Array.of(1 - beta2 ** number),
+    };
+    let loss = 0;
+    let gradNorm = Number.NaN;
+    for (const [i, placements] of micro.entries()) {
+      const inputs = {
+        ...this.batch(samples, placements, 1 / labelTokens),
+        ...scalars,
+        tick: Int32Array.of(tick + i),
+        keep: Float32Array.of(i === 0 ? 0 : 1),
+      };
+      const out = await this.micro.run(inputs);
+      loss += out.loss![0] as number;
+      if (!this.updater) gradNorm = out.grad_norm![0] as number;
+    }
+    if (this.updater) gradNorm = (await this.updater.run(scalars)).grad_norm![0] as number;
+    if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
+      const names = micro.flat().map((p) => (samples[p.sample] as EncodedSample).name);
+      throw new RunError(
+        `step ${number}: the loss is ${loss} and the gradient norm ${gradNorm}; the weights were left as they were. ` +
+          `Its samples: ${names.slice(0, 8).join(', ')}${names.length > 8 ? ` and ${names.length - 8} more` : ''}. ` +
+          'Try a lower learning rate, or look at these samples.',
+      );
+    }
+    return { loss, gradNorm, labelTokens };
+  }
+
+  /** Mean loss over the label tokens of packed batches, without dropout. */
+  async loss(samples: readonly EncodedSample[], batches: readonly Placement[][]): Promise<number> {
+    let sum = 0;
+    let tokens = 0;
+    for (const placements of batches) {
+      sum += (await this.evaluator.run(this.batch(samples, placements, 1))).loss![0] as number;
+      tokens += placements.reduce((n, p) => n + labelsOf(samples[p.sample] as EncodedSample), 0);
+    }
+    return sum / Math.max(1, tokens);
+  }
+
+  async dispose(): Promise<void> {
+    for (const program of [this.micro, this.updater, this.evaluator]) await program?.dispose();
+  }
+}
+
+const labelsOf = (sample: EncodedSample): number => sample.ids.length - sample.labelStart;
