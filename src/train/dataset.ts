@@ -1,12 +1,14 @@
 // Labelled images to encoded samples; what cannot be used is refused by name, never cut.
 import type { LabelledImage } from '../data/conversation.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
-import type { Processor } from '../models/qwen2_vl/processor.ts';
+import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
 import type { SampleSize } from './packing.ts';
 
 export const DEFAULT_PROMPT = 'Convert the formula to LaTeX.';
+
+const AT_ONCE = 32;
 
 export interface Dropped {
   readonly name: string;
@@ -31,16 +33,27 @@ export async function encodeRows(
   const labels: string[] = [];
   const dropped: Dropped[] = [];
   const progress = bar(title, rows.length);
-  for (const [i, row] of rows.entries()) {
-    try {
-      const image = await processor.image(row.image);
-      samples.push({ name: row.image, images: [image], ...processor.sample([image.grid], prompt, row.text) });
-      labels.push(row.text);
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      dropped.push({ name: row.image, reason: messageOf(error) });
+  // Decoding runs on other threads, so several images are under way at once.
+  for (let start = 0; start < rows.length; start += AT_ONCE) {
+    const part = rows.slice(start, start + AT_ONCE);
+    const images = await Promise.all(part.map((row) => processor.image(row.image).catch((error: unknown) => error)));
+    for (const [i, row] of part.entries()) {
+      try {
+        const image = images[i];
+        if (image instanceof Error) throw image;
+        const { grid } = image as ResizedImage;
+        samples.push({
+          name: row.image,
+          images: [image as ResizedImage],
+          ...processor.sample([grid], prompt, row.text),
+        });
+        labels.push(row.text);
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+        dropped.push({ name: row.image, reason: messageOf(error) });
+      }
     }
-    progress.update(i + 1);
+    progress.update(Math.min(rows.length, start + AT_ONCE));
   }
   progress.stop();
   if (samples.length === 0)
