@@ -1,17 +1,18 @@
-// The nodes that a graph's outputs and writes depend on, in order; all others are dead.
+// The nodes that a program's outputs and writes depend on; all others are dead code.
 import type { Graph, Node, Value } from '../graph/graph.ts';
 
+/** Live nodes in the graph's own order, which is a valid order to run them in. */
 export function liveNodes(graph: Graph): Node[] {
-  const needed = new Set<Node>();
-  const visit = (value: Value) => {
-    if (value.origin.kind === 'node') needed.add(value.origin.node);
-  };
-  for (const value of graph.outputs.values()) visit(value);
+  const wanted = new Set<Value>(graph.outputs.values());
   for (const { value, start } of graph.writes) {
-    visit(value);
-    if (start) visit(start);
+    wanted.add(value);
+    if (start) wanted.add(start);
   }
-  // Nodes stand after what they read, so one walk backwards meets every user before its inputs.
-  for (const node of graph.nodes.slice().reverse()) if (needed.has(node)) for (const input of node.inputs) visit(input);
-  return graph.nodes.filter((node) => needed.has(node));
+  const live: Node[] = [];
+  for (const node of graph.nodes.slice().reverse()) {
+    if (!node.outputs.some((value) => wanted.has(value))) continue;
+    for (const input of node.inputs) wanted.add(input);
+    live.push(node);
+  }
+  return live.reverse();
 }

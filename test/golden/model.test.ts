@@ -23,7 +23,7 @@ import { momentState, traceStep } from '../../src/train/step.ts';
 
 const ROOT = fileURLToPath(new URL('./model/', import.meta.url));
 const BUCKET: Bucket = { tokens: 64, row: 32, patches: 96, patchRow: 48, labels: 16 };
-const LORA = { r: 4, alpha: 8, rslora: false };
+const LORA = { r: 8, alpha: 16, rslora: false };
 
 interface Meta {
   samples: { ids: number[]; grids: Grid[]; labelStart: number }[];
