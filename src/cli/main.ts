@@ -16,7 +16,7 @@ interface Verb {
 /** Every verb, one line each; the key is the file's name in commands/. */
 export const VERBS: Readonly<Record<string, Verb>> = {
   prepare: {
-    summary: 'images, CSV and conversation JSON from a folder or synthetic formulas',
+    summary: 'make training data from images or synthetic formulas',
     load: () => import('./commands/prepare.ts'),
   },
   train: { summary: 'fine-tune a model as a YAML run configuration says', load: () => import('./commands/train.ts') },

@@ -1,32 +1,36 @@
 // The tutorial's two files: a CSV image_path,text and the conversation JSON, which train and validation are split into.
-import { readFile, rename, writeFile } from 'node:fs/promises';
+// Image paths in them are relative to the file that holds them, or absolute; they come back resolved.
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
-import { parse } from 'csv-parse/sync';
 import { stringify } from 'csv-stringify/sync';
 import { z } from 'zod';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { Random } from '../shared/random.ts';
+import { readTable } from './table.ts';
 
 export interface LabelledImage {
   readonly image: string;
   readonly text: string;
 }
 
-const Conversations = z.array(
-  z.object({
-    id: z.string(),
-    conversations: z.tuple([
-      z.object({ role: z.literal('user'), value: z.string().min(1) }),
-      z.object({ role: z.literal('assistant'), value: z.string() }),
-    ]),
-  }),
-);
+const Entry = z.object({
+  id: z.string(),
+  conversations: z.tuple([
+    z.object({ role: z.literal('user'), value: z.string().min(1) }),
+    z.object({ role: z.literal('assistant'), value: z.string() }),
+  ]),
+});
 
 /** Writes a file whole or not at all. */
 export async function writeAtomically(file: string, text: string): Promise<void> {
   const temporary = `${file}.${process.pid}.tmp`;
-  await writeFile(temporary, text);
-  await rename(temporary, file);
+  try {
+    await writeFile(temporary, text);
+    await rename(temporary, file);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
 }
 
 async function readText(file: string, what: string): Promise<string> {
@@ -37,10 +41,10 @@ async function readText(file: string, what: string): Promise<string> {
   }
 }
 
-/** Image paths are relative to the file that holds them, unless absolute. */
 const resolved = (file: string, image: string): string => (isAbsolute(image) ? image : join(dirname(file), image));
 
-export function writeConversations(file: string, rows: readonly LabelledImage[]): Promise<void> {
+/** The conversation JSON's text, as Python's json.dump(…, indent=2, ensure_ascii=False) writes it. */
+export function conversationsText(rows: readonly LabelledImage[]): string {
   const json = rows.map(({ image, text }, i) => ({
     id: `identity_${i + 1}`,
     conversations: [
@@ -48,25 +52,46 @@ export function writeConversations(file: string, rows: readonly LabelledImage[])
       { role: 'assistant', value: text },
     ],
   }));
-  return writeAtomically(file, `${JSON.stringify(json, null, 2)}\n`);
+  return JSON.stringify(json, null, 2);
 }
 
-/** Reads the conversation JSON; faults are InputErrors that name the entry. Image paths come back resolved. */
+export function writeConversations(file: string, rows: readonly LabelledImage[]): Promise<void> {
+  return writeAtomically(file, `${conversationsText(rows)}\n`);
+}
+
+/** Reads the conversation JSON; faults are InputErrors that name the entry or the line. */
 export async function readConversations(file: string): Promise<LabelledImage[]> {
-  const text = await readText(file, 'a conversation JSON as `texlens prepare` writes it');
+  const text = (await readText(file, 'a conversation JSON as `texlens prepare` writes it')).replace(/^\uFEFF/, '');
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new InputError(`${file}: broken JSON (${messageOf(error)}). Run texlens prepare again, or mend the file.`);
+    const where = `${file}:${lineOfFault(text, messageOf(error))}`;
+    throw new InputError(`${where}: broken JSON (${messageOf(error)}). Run texlens prepare again, or mend the file.`);
   }
-  const parsed = Conversations.safeParse(json);
-  if (!parsed.success) throw new InputError(`${file}: not a conversation list:\n${z.prettifyError(parsed.error)}`);
-  return parsed.data.map(({ id, conversations: [user, assistant] }) => {
-    if (assistant.value.trim() === '')
-      throw new InputError(`${file}: the label of ${id} is empty; give it a label or drop it.`);
+  if (!Array.isArray(json)) throw new InputError(`${file}: not a conversation list; expected a JSON array of entries.`);
+  return json.map((value: unknown, i) => {
+    const parsed = Entry.safeParse(value);
+    if (!parsed.success) {
+      throw new InputError(
+        `${file}: entry ${i + 1} is not a conversation of user (image path) and assistant (LaTeX):\n${z.prettifyError(parsed.error)}`,
+      );
+    }
+    const [user, assistant] = parsed.data.conversations;
+    if (assistant.value.trim() === '') {
+      throw new InputError(
+        `${file}: entry ${i + 1}: the label of ${parsed.data.id} is empty; give it a label or drop it.`,
+      );
+    }
     return { image: resolved(file, user.value), text: assistant.value };
   });
+}
+
+/** The line, from 1, that JSON.parse complains of. */
+function lineOfFault(text: string, message: string): number {
+  const position = /position (\d+)/.exec(message)?.[1];
+  const before = position === undefined ? text.trimEnd() : text.slice(0, Number(position));
+  return before.split('\n').length;
 }
 
 export function writeCsv(file: string, rows: readonly LabelledImage[]): Promise<void> {
@@ -79,54 +104,62 @@ export function writeCsv(file: string, rows: readonly LabelledImage[]): Promise<
   );
 }
 
+/** Reads the tutorial's CSV; an empty label or image path is an InputError that names the line. */
+export async function readCsv(file: string): Promise<LabelledImage[]> {
+  const rows = await readLabels(file, { image: 'image_path', text: 'text' });
+  for (const { image, text, line } of rows) {
+    if (image === '') throw new InputError(`${file}:${line}: the image path is empty; give one or drop the row.`);
+    if (text.trim() === '') throw new InputError(`${file}:${line}: the label is empty; give one or drop the row.`);
+  }
+  return rows.map(({ image, text }) => ({ image, text }));
+}
+
+/** Throws an InputError naming the first rows whose image file is not there. */
+export async function checkImages(file: string, rows: readonly LabelledImage[]): Promise<void> {
+  const missing: string[] = [];
+  for (const [i, { image }] of rows.entries()) {
+    const found = await stat(image).then(
+      (info) => info.isFile(),
+      () => false,
+    );
+    if (!found) missing.push(`row ${i + 1}: ${image}`);
+  }
+  if (missing.length === 0) return;
+  throw new InputError(
+    `${file}: ${missing.length} of ${rows.length} images are not there:\n  ${missing.slice(0, 5).join('\n  ')}\n` +
+      `Paths count from ${dirname(file)}; move the images there, or drop the rows.`,
+  );
+}
+
 export interface Columns {
   readonly image?: string;
   readonly text?: string;
 }
 
-const IMAGE_COLUMNS = ['image_path', 'image', 'file', 'file_name', 'filename', 'path'];
-const TEXT_COLUMNS = ['text', 'latex', 'label', 'formula'];
+/** A row of a labels file; `image` is '' when the cell is empty. */
+export interface LabelRow extends LabelledImage {
+  readonly line: number;
+}
 
-/** Reads labels from CSV, TSV or JSONL; columns are found by their usual names or given. Paths come back resolved. */
-export async function readLabels(file: string, columns: Columns = {}): Promise<LabelledImage[]> {
-  const text = await readText(file, 'labels as CSV, TSV or JSONL');
-  const rows = file.endsWith('.jsonl') ? jsonLines(file, text) : delimited(file, text);
-  const names = Object.keys(rows[0] ?? {});
-  const column = (given: string | undefined, usual: readonly string[], option: string) => {
-    const name = given ?? usual.find((n) => names.includes(n));
-    if (name === undefined || !names.includes(name))
-      throw new InputError(
-        `${file}: no column ${given ? `'${given}'` : usual.join(', ')}; it has ${names.join(', ') || 'none'}. Name one with ${option}.`,
-      );
-    return name;
+export const IMAGE_COLUMNS: readonly string[] = ['image_path', 'image', 'file', 'file_name', 'filename', 'path'];
+export const TEXT_COLUMNS: readonly string[] = ['text', 'latex', 'label', 'formula'];
+
+/** Reads labels from CSV, TSV or JSONL; columns are found by their usual names or given. Empty cells stay empty. */
+export async function readLabels(file: string, columns: Columns = {}): Promise<LabelRow[]> {
+  const { names, rows } = readTable(file, await readText(file, 'labels as CSV, TSV or JSONL'));
+  if (rows.length === 0) throw new InputError(`${file}: has no rows; expected one for each image.`);
+  const column = (given: string | undefined, usual: readonly string[], option: string): string => {
+    const name = given ?? usual.find((candidate) => names.includes(candidate));
+    if (name !== undefined && names.includes(name)) return name;
+    const wanted = given === undefined ? `named ${usual.join(', ')}` : `'${given}'`;
+    const has = names.map((candidate) => `'${candidate}'`).join(', ');
+    throw new InputError(`${file}: no column ${wanted}; it has ${has || 'none'}. Name one with ${option}.`);
   };
-  if (rows.length === 0) throw new InputError(`${file}: has no rows; expected a line an image.`);
   const image = column(columns.image, IMAGE_COLUMNS, '--image-column');
   const label = column(columns.text, TEXT_COLUMNS, '--text-column');
-  return rows.map((row) => ({ image: resolved(file, String(row[image] ?? '')), text: String(row[label] ?? '') }));
-}
-
-function delimited(file: string, text: string): Record<string, unknown>[] {
-  try {
-    return parse(text, {
-      columns: true,
-      bom: true,
-      skip_empty_lines: true,
-      delimiter: file.endsWith('.tsv') ? '\t' : ',',
-    }) as Record<string, unknown>[];
-  } catch (error) {
-    throw new InputError(`${file}: broken table (${messageOf(error)}).`);
-  }
-}
-
-function jsonLines(file: string, text: string): Record<string, unknown>[] {
-  return text.split('\n').flatMap((line, i) => {
-    if (line.trim() === '') return [];
-    try {
-      return [JSON.parse(line) as Record<string, unknown>];
-    } catch (error) {
-      throw new InputError(`${file}:${i + 1}: broken JSON (${messageOf(error)}).`);
-    }
+  return rows.map(({ cells, line }) => {
+    const path = cells.get(image) ?? '';
+    return { image: path === '' ? '' : resolved(file, path), text: cells.get(label) ?? '', line };
   });
 }
 
@@ -137,13 +170,19 @@ export interface SplitOptions {
   readonly shuffleSeed?: number;
 }
 
-/** The last rows validate: 4, or valCount, or valRatio of all. */
+/** The last rows validate: 4, or valCount, or valRatio of all. At least one row is left for training. */
 export function split<T>(
   rows: readonly T[],
   { valCount, valRatio, shuffleSeed }: SplitOptions,
 ): { train: T[]; val: T[] } {
-  const count = valCount ?? (valRatio === undefined ? Math.min(4, rows.length) : Math.round(valRatio * rows.length));
-  if (count > rows.length) throw new InputError(`--val-count ${count}: there are only ${rows.length} samples.`);
+  const { length } = rows;
+  const count = valCount ?? (valRatio === undefined ? Math.min(4, length - 1) : Math.round(valRatio * length));
+  if (count >= length) {
+    const asked = valCount === undefined ? `--val-ratio ${valRatio}` : `--val-count ${valCount}`;
+    throw new InputError(
+      `${asked}: would leave nothing to train on; there are only ${length} samples. Ask for at most ${Math.max(0, length - 1)}.`,
+    );
+  }
   const ordered = shuffleSeed === undefined ? rows.slice() : Random.from(shuffleSeed).shuffled(rows);
-  return { train: ordered.slice(0, rows.length - count), val: ordered.slice(rows.length - count) };
+  return { train: ordered.slice(0, length - count), val: ordered.slice(length - count) };
 }

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { grad } from '../../src/autodiff/grad.ts';
 import type { Backend, Tensors } from '../../src/backends/contract.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
@@ -84,7 +84,7 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
       let from = 0;
       sample.images.forEach(({ grid: [t, h, w] }, i) => {
         const size = t * h * w * 1176;
-        (batch['patches'] as Float32Array).set(pixels.subarray(from, from + size), (patchStarts[i] as number) * 1176);
+        (batch.patches as Float32Array).set(pixels.subarray(from, from + size), (patchStarts[i] as number) * 1176);
         from += size;
       });
     }
@@ -101,7 +101,7 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
     const scope = trace(lora);
     packedLogits(scope, config, BUCKET);
     const program = await backend.compile(scope.graph);
-    const out = (await program.run(inputs(together(), 0)))['logits'] as Float32Array;
+    const out = (await program.run(inputs(together(), 0))).logits as Float32Array;
     await program.dispose();
     return out;
   }
@@ -199,7 +199,7 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
         c1: Float32Array.of(1 - 0.9 ** (k + 1)),
         c2: Float32Array.of(1 - 0.999 ** (k + 1)),
       });
-      curve.push([out['loss']![0]!, out['grad_norm']![0]!]);
+      curve.push([out.loss![0]!, out.grad_norm![0]!]);
     }
     await program.dispose();
     return curve;

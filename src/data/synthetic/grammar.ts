@@ -1,134 +1,384 @@
-// Random formulas from a small grammar, as tokens joined by single spaces, with one spelling for each visual form.
+// Random formulas as token-spaced canonical LaTeX (the spelling of the LaTeX_OCR data: digits apart, every script and
+// argument braced, `_` before `^`). One spelling per visual form: no two outputs render to the same picture.
+import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
+import { CHOICES, SYMBOLS } from './vocabulary.ts';
 
 export const LEVELS = ['easy', 'medium', 'hard'] as const;
 export type Level = (typeof LEVELS)[number];
 
-const LATIN = [...'abcdefghijkmnpqrstuvwxyz'];
-const CAPITALS = [...'ABCDEFGHLMNPRSTUVX'];
-const GREEK =
-  'alpha beta gamma delta epsilon theta lambda mu nu pi rho sigma tau phi psi omega Gamma Delta Sigma Phi Omega'
-    .split(' ')
-    .map((name) => `\\${name}`);
-const OPERATORS = ['+', '-', '\\times', '\\cdot', '\\pm'];
-const RELATIONS = ['=', '<', '>', '\\leq', '\\geq', '\\neq', '\\approx', '\\in', '\\to'];
-const FUNCTIONS = ['\\sin', '\\cos', '\\tan', '\\log', '\\ln', '\\exp', '\\max', '\\min', '\\det'];
-const ACCENTS = ['\\hat', '\\bar', '\\tilde', '\\vec', '\\dot'];
-const FONTS = ['\\mathbf', '\\mathcal'];
-const DELIMITERS = [
-  ['(', ')'],
-  ['[', ']'],
-  ['\\{', '\\}'],
-  ['|', '|'],
-] as const;
+/** Tokens, least and most, of a formula of each level. */
+export const TOKEN_RANGE: Readonly<Record<Level, readonly [number, number]>> = {
+  easy: [4, 15],
+  medium: [12, 40],
+  hard: [30, 75],
+};
 
-class Grammar {
+/** A piece of formula: its tokens, and whether brackets round it must grow. */
+interface Piece {
+  readonly tokens: readonly string[];
+  readonly tall: boolean;
+}
+
+/** A formula of the level, a function of the generator's state alone. */
+export function makeFormula(random: Random, level: Level): string {
+  const [least, most] = TOKEN_RANGE[level];
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    const { tokens } = new Writer(random, level).formula();
+    if (tokens.length >= least && tokens.length <= most) return tokens.join(' ');
+  }
+  throw new RunError(`synthetic grammar: no formula of ${least} to ${most} tokens in 1000 tries; try another --seed.`);
+}
+
+/** Formula `index` of the seed, for uses that need no picture. */
+export function randomFormula(seed: number, index: number, level: Level): string {
+  return makeFormula(Random.from(seed, index), level);
+}
+
+/** The tokens of a canonical formula. */
+export function tokensOf(latex: string): string[] {
+  return latex.split(' ').filter((token) => token !== '');
+}
+
+const flat = (...tokens: readonly string[]): Piece => ({ tokens, tall: false });
+const join = (...pieces: readonly Piece[]): Piece => ({
+  tokens: pieces.flatMap((piece) => piece.tokens),
+  tall: pieces.some((piece) => piece.tall),
+});
+const tall = (piece: Piece): Piece => ({ tokens: piece.tokens, tall: true });
+const braced = (piece: Piece): Piece => join(flat('{'), piece, flat('}'));
+
+/** Functions whose name takes the power: sin² x. */
+const SQUARED: ReadonlySet<string> = new Set(['\\sin', '\\cos', '\\tan', '\\cot']);
+
+class Writer {
+  private readonly symbols: (typeof SYMBOLS)[Level];
   constructor(
     private readonly random: Random,
     private readonly level: Level,
-  ) {}
-
-  private chance(p: number): boolean {
-    return this.random.float() < p;
+  ) {
+    this.symbols = SYMBOLS[level];
   }
 
-  private number(): string {
-    const digits = this.chance(0.7) ? 1 : 2;
-    const first = String(1 + this.random.int(9));
-    return digits === 1 ? String(this.random.int(10)) : `${first} ${this.random.int(10)}`;
-  }
-
-  private symbol(): string {
-    const r = this.random.float();
-    if (r < 0.5) return this.random.pick(LATIN);
-    if (r < 0.65) return this.random.pick(CAPITALS);
-    return r < 0.85 ? this.random.pick(GREEK) : this.number();
-  }
-
-  /** One thing that can carry scripts. */
-  private atom(): string {
-    if (this.level !== 'easy') {
-      if (this.chance(0.06)) return `${this.random.pick(ACCENTS)} { ${this.random.pick(LATIN)} }`;
-      if (this.chance(0.04)) return `${this.random.pick(FONTS)} { ${this.random.pick(CAPITALS)} }`;
-      if (this.chance(0.02)) return '\\infty';
+  formula(): Piece {
+    const kind = this.weighted(CHOICES.formula[this.level]);
+    const depth = this.level === 'easy' ? 1 : this.level === 'medium' ? 2 : 3;
+    switch (kind) {
+      case 'arithmetic':
+        return this.arithmetic();
+      case 'relation':
+        return join(this.expression(depth), flat(this.random.pick(this.symbols.relations)), this.expression(depth));
+      case 'definition':
+        return join(this.name(), flat('='), this.expression(depth));
+      case 'chain':
+        return join(
+          this.expression(depth - 1),
+          flat('='),
+          this.expression(depth),
+          flat('='),
+          this.expression(depth - 1),
+        );
+      case 'matrix':
+        return this.chance(0.5) ? join(this.capital(), flat('='), this.matrix()) : this.matrix();
+      case 'cases':
+        return join(this.name(), flat('='), this.cases());
+      case 'aligned':
+        return this.aligned(depth - 1);
+      case 'sequence':
+        return this.sequence();
+      default:
+        return this.expression(depth);
     }
-    return this.symbol();
   }
 
-  private scripted(depth: number): string {
-    const base = this.atom();
-    const r = this.random.float();
-    if (r < 0.6 || /^\d/.test(base)) return base;
-    const inner = () => (depth > 1 && this.chance(0.3) ? this.sum(1, 2) : this.symbol());
-    if (r < 0.8) return `${base} ^ { ${inner()} }`;
-    return r < 0.95 ? `${base} _ { ${inner()} }` : `${base} _ { ${inner()} } ^ { ${inner()} }`;
-  }
-
-  private big(depth: number): string {
-    const kind = this.random.int(4);
-    const index = this.random.pick(['i', 'j', 'k', 'n']);
-    const body = this.term(depth - 1);
-    if (kind === 0)
-      return `\\sum _ { ${index} = ${this.number()} } ^ { ${this.chance(0.5) ? '\\infty' : 'N'} } ${body}`;
-    if (kind === 1) return `\\prod _ { ${index} = 1 } ^ { n } ${body}`;
-    if (kind === 2)
-      return `\\int _ { ${this.symbol()} } ^ { ${this.symbol()} } ${body} d ${this.random.pick(['x', 't', 's'])}`;
-    return `\\lim _ { ${this.random.pick(['x', 't'])} \\to ${this.chance(0.5) ? '0' : '\\infty'} } ${body}`;
-  }
-
-  private matrix(): string {
-    const kind = this.random.pick(['pmatrix', 'bmatrix', 'matrix']);
-    const [rows, columns] = [1 + this.random.int(2) + 1, 1 + this.random.int(2) + 1];
-    const row = () => Array.from({ length: columns }, () => this.symbol()).join(' & ');
-    return `\\begin{${kind}} ${Array.from({ length: rows }, row).join(' \\\\ ')} \\end{${kind}}`;
-  }
-
-  private term(depth: number): string {
-    if (depth <= 0) return this.scripted(0);
-    const r = this.random.float();
-    if (r < 0.14) return `\\frac { ${this.sum(depth - 1, 2)} } { ${this.sum(depth - 1, 2)} }`;
-    if (r < 0.22) return `\\sqrt { ${this.sum(depth - 1, 2)} }`;
-    if (r < 0.3) return `${this.random.pick(FUNCTIONS)} ${this.scripted(depth - 1)}`;
-    if (this.level !== 'easy' && r < 0.36) {
-      const [open, close] = this.random.pick(DELIMITERS);
-      return `\\left ${open} ${this.sum(depth - 1, 2)} \\right ${close}`;
+  /** Terms joined by signs. */
+  private expression(depth: number, signed = true): Piece {
+    const most = this.level === 'easy' ? 2 : 3;
+    const count = 1 + this.random.int(most);
+    const parts: Piece[] = [];
+    if (signed && this.chance(0.06)) parts.push(flat('-'));
+    for (let i = 0; i < count; i++) {
+      if (i > 0) parts.push(flat(this.random.pick(this.symbols.joiners)));
+      parts.push(this.term(depth));
     }
-    if (r < 0.42) return `( ${this.sum(depth - 1, 2)} )`;
-    if (this.level !== 'easy' && r < 0.5) return this.big(depth);
-    if (this.level === 'hard' && r < 0.54) return this.matrix();
-    return this.scripted(depth);
+    return join(...parts);
   }
 
-  private sum(depth: number, most: number): string {
-    const parts = [this.term(depth)];
-    const count = this.random.int(most);
-    for (let i = 0; i < count; i++)
-      parts.push(this.random.pick(OPERATORS), this.term(depth - (this.chance(0.5) ? 1 : 0)));
-    return parts.join(' ');
+  private term(depth: number): Piece {
+    if (depth <= 0) return this.chance(0.35) ? this.scripted() : this.simple();
+    const inner = depth - 1;
+    switch (this.weighted(CHOICES.term[this.level])) {
+      case 'number':
+        return this.number();
+      case 'product':
+        return join(this.chance(0.5) ? flat(String(2 + this.random.int(8))) : this.letter(), this.scripted());
+      case 'scripted':
+        return this.scripted();
+      case 'fraction':
+        return tall(join(flat('\\frac'), braced(this.argument(inner)), braced(this.argument(inner))));
+      case 'root':
+        return this.root(inner);
+      case 'function':
+        return this.functionOf(inner);
+      case 'call':
+        return this.call();
+      case 'bracket':
+        return this.bracket(inner);
+      case 'absolute':
+        return this.enclose('|', '|', this.argument(inner));
+      case 'sum':
+        return this.sum(inner);
+      case 'integral':
+        return this.integral(inner);
+      case 'limit':
+        return this.limit(inner);
+      case 'accent':
+        return this.accent();
+      case 'derivative':
+        return this.derivative();
+      case 'binomial':
+        return tall(join(flat('\\binom'), braced(this.simple()), braced(this.simple())));
+      default:
+        return this.simple();
+    }
   }
 
-  private equation(depth: number): string {
-    const left = this.sum(depth, 2);
-    return this.chance(0.6) ? `${left} ${this.random.pick(RELATIONS)} ${this.sum(depth, 2)}` : left;
+  /** What stands in a fraction, under a root or in brackets. */
+  private argument(depth: number, signed = true): Piece {
+    if (depth <= 0 || this.level === 'easy') {
+      return this.chance(0.6) ? this.simple() : join(this.simple(), flat(this.random.pick(['+', '-'])), this.simple());
+    }
+    return this.expression(depth - 1, signed);
   }
 
-  formula(): string {
-    if (this.level === 'easy') return this.chance(0.5) ? this.equation(1) : this.sum(1, 3);
-    if (this.level === 'hard' && this.chance(0.08))
-      return `f ( x ) = \\begin{cases} ${this.sum(1, 2)} & x ${this.random.pick(['<', '\\geq'])} 0 \\\\ ${this.sum(1, 2)} & x = 0 \\end{cases}`;
-    if (this.level === 'hard' && this.chance(0.06))
-      return `\\begin{aligned} ${this.sum(1, 2)} & = ${this.sum(1, 2)} \\\\ & = ${this.sum(1, 2)} \\end{aligned}`;
-    return this.equation(this.level === 'hard' ? 3 : 2);
+  private simple(): Piece {
+    return this.chance(0.4) ? this.number() : this.letter();
   }
-}
 
-/** Tokens at most, by level. */
-const LONGEST: Record<Level, number> = { easy: 24, medium: 48, hard: 96 };
+  private number(): Piece {
+    const digits = this.weighted({ one: 6, two: 3, three: 1 });
+    if (digits === 'one') return flat(String(this.random.int(10)));
+    const out = [String(1 + this.random.int(9)), String(this.random.int(10))];
+    if (digits === 'three') out.push(String(this.random.int(10)));
+    if (this.chance(0.1)) out.splice(1, 0, '.');
+    return flat(...out);
+  }
 
-/** The formula of (seed, index). */
-export function randomFormula(seed: number, index: number, level: Level): string {
-  for (let attempt = 0; ; attempt++) {
-    const formula = new Grammar(Random.from(seed, index, attempt, 1), level).formula();
-    if (formula.split(' ').length <= LONGEST[level]) return formula;
+  private letter(): Piece {
+    if (this.chance(this.symbols.greekShare)) return flat(this.random.pick(this.symbols.greek));
+    return flat(this.random.pick(this.chance(0.85) ? this.symbols.letters : this.symbols.capitals));
+  }
+
+  private capital(): Piece {
+    return flat(this.random.pick(this.symbols.capitals));
+  }
+
+  private variable(): string {
+    return this.random.pick(['x', 'y', 't', 'u', 'z']);
+  }
+
+  /** A letter with an index, a power, both or a prime. */
+  private scripted(): Piece {
+    const base = this.letter();
+    const small = (): Piece => {
+      if (this.level !== 'easy' && this.chance(0.25)) return join(this.letter(), flat('+'), this.number());
+      if (this.level === 'hard' && this.chance(0.1)) return join(flat('-'), this.letter(), flat('^', '{', '2', '}'));
+      return this.simple();
+    };
+    const index = (): Piece => join(flat('_'), braced(this.chance(0.5) ? this.index() : small()));
+    switch (this.weighted({ power: 5, index: 4, both: this.level === 'easy' ? 0.5 : 2, prime: 0.5 })) {
+      case 'power':
+        return join(base, flat('^'), braced(this.chance(0.4) ? flat(this.random.pick(['2', '3', 'n'])) : small()));
+      case 'index':
+        return join(base, index());
+      case 'both':
+        return join(base, index(), flat('^'), braced(this.simple()));
+      default:
+        return join(base, flat('^', '{', '\\prime', '}'));
+    }
+  }
+
+  private index(): Piece {
+    return flat(this.random.pick(['i', 'j', 'k', 'n', 'm', '0', '1', '2']));
+  }
+
+  private root(depth: number): Piece {
+    const order = this.chance(0.2) ? flat('[', this.random.pick(['3', '4', 'n']), ']') : flat();
+    return tall(join(flat('\\sqrt'), order, braced(this.argument(depth))));
+  }
+
+  private functionOf(depth: number): Piece {
+    const name = this.random.pick(this.symbols.functions);
+    const parts: Piece[] = [flat(name)];
+    if (name === '\\log' && this.chance(0.5)) parts.push(flat('_', '{', this.random.pick(['2', '3', 'a']), '}'));
+    else if (SQUARED.has(name) && this.chance(0.25)) {
+      parts.push(flat('^', '{', '2', '}'));
+    }
+    if (this.chance(0.6)) parts.push(this.letter());
+    else parts.push(this.enclose('(', ')', this.argument(depth)));
+    return join(...parts);
+  }
+
+  private call(): Piece {
+    const name = this.random.pick(['f', 'g', 'h', 'F', 'P']);
+    const args = this.chance(0.2) ? flat('x', ',', 'y') : flat(this.variable());
+    return join(flat(name, '('), args, flat(')'));
+  }
+
+  private name(): Piece {
+    return this.chance(0.5) ? this.call() : this.chance(0.5) ? this.letter() : this.scripted();
+  }
+
+  private bracket(depth: number): Piece {
+    const inside = join(this.simple(), flat(this.random.pick(['+', '-'])), this.argument(depth, false));
+    const [open, close] = this.chance(0.85) ? ['(', ')'] : ['[', ']'];
+    const group = this.enclose(open!, close!, inside);
+    return this.chance(0.4) ? join(group, flat('^'), braced(flat(this.random.pick(['2', '3', 'n'])))) : group;
+  }
+
+  /** Brackets grow exactly when the content is tall, so each picture has one spelling. */
+  private enclose(open: string, close: string, inside: Piece): Piece {
+    if (!inside.tall) return join(flat(open), inside, flat(close));
+    return tall(join(flat(`\\left${open}`), inside, flat(`\\right${close}`)));
+  }
+
+  private sum(depth: number): Piece {
+    const sign = this.chance(0.8) ? '\\sum' : '\\prod';
+    const index = this.random.pick(['i', 'k', 'n', 'j']);
+    const from = flat('_', '{', index, '=', this.random.pick(['0', '1']), '}');
+    const to = flat('^', '{', this.random.pick(index === 'n' ? ['\\infty', 'N'] : ['n', 'N', '\\infty']), '}');
+    const body =
+      depth > 0 && this.chance(0.4)
+        ? this.term(depth - 1)
+        : join(this.letter(), flat(this.random.pick(['_', '^']), '{', index, '}'));
+    return tall(join(flat(sign), from, to, body));
+  }
+
+  private integral(depth: number): Piece {
+    const variable = this.variable();
+    const sign = this.level === 'hard' && this.chance(0.15) ? '\\oint' : '\\int';
+    const bounds = this.random.pick([
+      [],
+      ['_', '{', '0', '}', '^', '{', '1', '}'],
+      ['_', '{', 'a', '}', '^', '{', 'b', '}'],
+      ['_', '{', '0', '}', '^', '{', '\\infty', '}'],
+      ['_', '{', '-', '\\infty', '}', '^', '{', '\\infty', '}'],
+      ['_', '{', '0', '}', '^', '{', '\\pi', '}'],
+    ]);
+    const body = this.random.pick([
+      () => flat('f', '(', variable, ')'),
+      () => flat(variable, '^', '{', String(2 + this.random.int(5)), '}'),
+      () => flat('e', '^', '{', '-', variable, '}'),
+      () => flat(this.random.pick(['\\sin', '\\cos']), variable),
+      () => (depth > 0 ? this.term(depth - 1) : flat(variable)),
+    ])();
+    return tall(join(flat(sign, ...(sign === '\\oint' ? ['_', '{', 'C', '}'] : bounds)), body, flat('d', variable)));
+  }
+
+  private limit(depth: number): Piece {
+    const variable = this.random.pick(['x', 'n', 'h', 't']);
+    const target = this.random.pick(variable === 'n' ? ['\\infty'] : ['0', '\\infty', 'a', '1']);
+    const body =
+      depth > 0 && this.chance(0.5)
+        ? this.term(depth - 1)
+        : this.random.pick([flat('f', '(', variable, ')'), flat('a', '_', '{', variable, '}')]);
+    return tall(join(flat('\\lim', '_', '{', variable, '\\rightarrow', target, '}'), body));
+  }
+
+  private accent(): Piece {
+    if (this.chance(0.25)) {
+      const wide = this.random.pick(['\\overline', '\\overrightarrow']);
+      const [a, b] = this.random.shuffled(['A', 'B', 'C', 'D']);
+      return flat(wide, '{', a!, b!, '}');
+    }
+    const accent = this.random.pick(this.symbols.accents);
+    return flat(accent, '{', this.random.pick(['a', 'b', 'x', 'y', 'u', 'v', 'p', 'A']), '}');
+  }
+
+  private derivative(): Piece {
+    const d = this.chance(0.5) ? 'd' : '\\partial';
+    const top = this.random.pick(['f', 'y', 'u', 'g']);
+    const bottom = this.random.pick(['x', 't', 'z']);
+    if (this.level !== 'easy' && this.chance(0.3)) {
+      const power = ['^', '{', '2', '}'];
+      return tall(flat('\\frac', '{', d, ...power, top, '}', '{', d, bottom, ...power, '}'));
+    }
+    return tall(flat('\\frac', '{', d, top, '}', '{', d, bottom, '}'));
+  }
+
+  private arithmetic(): Piece {
+    const parts: Piece[] = [this.number()];
+    const count = 1 + this.random.int(this.level === 'easy' ? 3 : 5);
+    for (let i = 0; i < count; i++) {
+      parts.push(flat(this.random.pick(['+', '-', '\\times', '\\div'])));
+      parts.push(this.chance(0.15) ? this.bracket(0) : this.number());
+    }
+    parts.push(flat('='), this.number());
+    return join(...parts);
+  }
+
+  private matrix(): Piece {
+    const rows = 2 + this.random.int(2);
+    const columns = this.level === 'medium' ? 2 : 2 + this.random.int(2);
+    const cell = (): Piece => (this.chance(0.15) ? this.scripted() : this.simple());
+    const body: Piece[] = [];
+    for (let r = 0; r < rows; r++) {
+      if (r > 0) body.push(flat('\\\\'));
+      for (let c = 0; c < columns; c++) {
+        if (c > 0) body.push(flat('&'));
+        body.push(cell());
+      }
+    }
+    const inside = tall(join(flat('\\begin{matrix}'), ...body, flat('\\end{matrix}')));
+    const [open, close] = this.random.pick([
+      ['(', ')'],
+      ['[', ']'],
+      ['|', '|'],
+    ] as const);
+    return this.enclose(open, close, inside);
+  }
+
+  private cases(): Piece {
+    const row = (relation: string): Piece =>
+      join(this.chance(0.5) ? this.scripted() : this.simple(), flat(',', '&', 'x', relation, '0'));
+    const [first, second] = this.random.pick([
+      ['>', '\\leq'],
+      ['\\geq', '<'],
+      ['=', '\\neq'],
+    ] as const);
+    return tall(join(flat('\\begin{cases}'), row(first), flat('\\\\'), row(second), flat('\\end{cases}')));
+  }
+
+  private aligned(depth: number): Piece {
+    const lines = 2 + this.random.int(2);
+    const parts: Piece[] = [flat('\\begin{aligned}'), this.name()];
+    for (let i = 0; i < lines; i++) {
+      if (i > 0) parts.push(flat('\\\\'));
+      parts.push(flat('&', '='), this.expression(depth));
+    }
+    return tall(join(...parts, flat('\\end{aligned}')));
+  }
+
+  private sequence(): Piece {
+    const name = this.random.pick(['a', 'b', 'x', 'y']);
+    const item = (index: string): string[] => [name, '_', '{', index, '}'];
+    const comma = this.chance(0.5);
+    const between = comma ? [','] : ['+'];
+    const dots = comma ? '\\ldots' : '\\cdots';
+    return flat(...item('1'), ...between, ...item('2'), ...between, dots, ...between, ...item('n'));
+  }
+
+  private chance(share: number): boolean {
+    return this.random.float() < share;
+  }
+
+  private weighted<K extends string>(weights: Readonly<Record<K, number>>): K {
+    const entries = Object.entries(weights) as [K, number][];
+    let left = this.random.float() * entries.reduce((sum, [, weight]) => sum + weight, 0);
+    for (const [key, weight] of entries) {
+      left -= weight;
+      if (left < 0) return key;
+    }
+    return entries[0]![0];
   }
 }

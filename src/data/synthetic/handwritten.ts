@@ -1,48 +1,162 @@
-// Makes print look written: every glyph is turned, scaled and shifted a little, and its outline waves smoothly.
+// Printed layout → pen strokes: every glyph becomes its centre lines, turned, scaled, shifted and bent a little, on a
+// baseline that wanders, drawn with a round pen of varying pressure.
 import type { Random } from '../../shared/random.ts';
+import type { Points } from './outline.ts';
+import type { Matrix, Placed } from './render.ts';
+import { skeletonOf } from './skeleton.ts';
 
-/** Wavelength of the outline's wave in font units (1000 an em): about one bend a stroke. */
-const WAVELENGTH = 700;
-
-/** Rewrites the paths of a MathJax SVG. `strength` 1 is a lively hand. */
-export function handwrite(svg: string, strength: number, random: Random): string {
-  return svg.replace(/<path([^>]*?) d="([^"]+)"([^>]*)>/g, (_all, before: string, d: string, after: string) => {
-    const k = (2 * Math.PI) / WAVELENGTH;
-    const [a, b, c, e] = [0, 0, 0, 0].map(() => random.range(0, 2 * Math.PI)) as [number, number, number, number];
-    const wave = 26 * strength;
-    const angle = random.normal() * 0.07 * strength;
-    const grow = 1 + random.normal() * 0.07 * strength;
-    const [cos, sin] = [Math.cos(angle) * grow, Math.sin(angle) * grow];
-    const shift = random.normal() * 22 * strength;
-    const bend = (x: number, y: number): string => {
-      const px = x + wave * Math.sin(k * (y + 0.5 * x) + a) + wave * 0.4 * Math.sin(2.3 * k * y + b);
-      const py = y + wave * Math.sin(k * (x - 0.5 * y) + c) + wave * 0.4 * Math.sin(2.1 * k * x + e);
-      return `${Math.round(px * cos - py * sin)} ${Math.round(px * sin + py * cos + shift)}`;
-    };
-    return `<path${before} d="${bendPath(d, bend)}"${after}>`;
-  });
+/** A pen line in formula units (y upwards), and the pen's radius at each point. */
+export interface Stroke {
+  readonly points: Points;
+  readonly radii: Float64Array;
 }
 
-/** Moves every point of absolute path data; horizontal and vertical lines become free ones. */
-function bendPath(d: string, bend: (x: number, y: number) => string): string {
-  let x = 0;
-  let y = 0;
-  return d.replace(/([MLHVQTCSZ])([^MLHVQTCSZ]*)/g, (_all, command: string, rest: string) => {
-    const values = (rest.match(/-?\d*\.?\d+(?:e-?\d+)?/g) ?? []).map(Number);
-    if (command === 'Z') return 'Z';
-    const points: string[] = [];
-    if (command === 'H' || command === 'V')
-      for (const value of values) {
-        if (command === 'H') x = value;
-        else y = value;
-        points.push(bend(x, y));
-      }
-    else
-      for (let i = 0; i + 1 < values.length; i += 2) {
-        x = values[i] as number;
-        y = values[i + 1] as number;
-        points.push(bend(x, y));
-      }
-    return `${command === 'H' || command === 'V' ? 'L' : command}${points.join(' ')}`;
-  });
+/** How unsteady the hand is, in font units (1000 to the em) where lengths. */
+export interface Hand {
+  readonly pen: number;
+  readonly wobble: number;
+  readonly shift: number;
+  /** radians */
+  readonly turn: number;
+  /** share */
+  readonly scale: number;
+  readonly drift: number;
+  /** share of the radius */
+  readonly pressure: number;
+}
+
+export function drawHand(random: Random): Hand {
+  return {
+    pen: random.range(24, 44),
+    wobble: random.range(8, 24),
+    shift: random.range(8, 26),
+    turn: random.range(0.02, 0.075),
+    scale: random.range(0.02, 0.07),
+    drift: random.range(0, 45),
+    pressure: random.range(0.05, 0.25),
+  };
+}
+
+export function writeByHand(placed: readonly Placed[], hand: Hand, random: Random): Stroke[] {
+  const phase = random.range(0, 6.3);
+  const wave = random.range(1 / 3500, 1 / 900);
+  const drift = (x: number): number => hand.drift * Math.sin(phase + 6.283 * wave * x);
+  const strokes: Stroke[] = [];
+  for (const piece of placed) {
+    if (piece.kind === 'bar') {
+      const { left, right, bottom, top } = piece.box;
+      strokes.push(penStroke(barLine(left, right, (bottom + top) / 2, hand, random), hand, random, drift));
+      continue;
+    }
+    const lines = skeletonOf(piece.path).map((line) => place(line, piece.matrix));
+    const kept = piece.clip === undefined ? lines : lines.map((line) => inside(line, piece.clip!)).filter(long);
+    if (kept.length === 0) continue;
+    const bend = jitter(extent(kept, piece.clip !== undefined), hand, random);
+    for (const line of kept) strokes.push(penStroke(bend(line), hand, random, drift));
+  }
+  return strokes;
+}
+
+const long = (line: Points): boolean => line.length >= 4;
+
+function barLine(left: number, right: number, y: number, hand: Hand, random: Random): Points {
+  const reach = (): number => random.range(-20, 60);
+  const [x0, x1] = [left - reach(), right + reach()];
+  const length = x1 - x0;
+  const rise = random.normal() * Math.min(40, length * hand.turn * 0.5);
+  const sag = random.normal() * Math.min(25, length * 0.03);
+  const count = Math.max(2, Math.ceil(length / 60));
+  const points = new Float64Array(2 * (count + 1));
+  for (let i = 0; i <= count; i++) {
+    const t = i / count;
+    points[2 * i] = x0 + t * length;
+    points[2 * i + 1] = y + rise * (t - 0.5) + sag * Math.sin(Math.PI * t) + 0.15 * hand.wobble * random.normal();
+  }
+  return points;
+}
+
+interface Extent {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+  /** stretched over others (a brace, an arrow): keep it where it is */
+  readonly rigid: boolean;
+}
+
+/** One glyph's own small change of shape and place. */
+function jitter(of: Extent, hand: Hand, random: Random): (line: Points) => Points {
+  const size = Math.max(of.width, of.height);
+  const calm = of.rigid || size > 1200 ? 0.4 : Math.min(1, 0.4 + size / 600);
+  const turn = random.normal() * hand.turn * calm;
+  const sx = 1 + random.normal() * hand.scale * calm;
+  const sy = 1 + random.normal() * hand.scale * calm;
+  const dx = random.normal() * hand.shift * calm;
+  const dy = random.normal() * hand.shift * calm;
+  const [cos, sin] = [Math.cos(turn), Math.sin(turn)];
+  const wobble = hand.wobble * calm;
+  const wave = (): number[] => [random.range(0.002, 0.007), random.range(0.002, 0.007), random.range(0, 6.3)];
+  const [a, b, c, d] = [wave(), wave(), wave(), wave()];
+  const bend = (w: readonly number[], v: readonly number[], x: number, y: number): number =>
+    wobble * (Math.sin(w[0]! * x + w[1]! * y + w[2]!) + 0.6 * Math.sin(2 * (v[0]! * x - v[1]! * y) + v[2]!));
+  return (line) => {
+    const out = new Float64Array(line.length);
+    for (let i = 0; i < line.length; i += 2) {
+      const x = (line[i]! - of.x) * sx;
+      const y = (line[i + 1]! - of.y) * sy;
+      out[i] = of.x + cos * x - sin * y + dx + bend(a, b, x, y);
+      out[i + 1] = of.y + sin * x + cos * y + dy + bend(c, d, x, y);
+    }
+    return out;
+  };
+}
+
+function penStroke(line: Points, hand: Hand, random: Random, drift: (x: number) => number): Stroke {
+  const count = line.length / 2;
+  const points = line.slice();
+  const radii = new Float64Array(count);
+  const phase = random.range(0, 6.3);
+  const rate = random.range(0.1, 0.4);
+  // A dot is pressed, not drawn.
+  const base = count === 1 ? hand.pen * 1.35 : hand.pen;
+  for (let i = 0; i < count; i++) {
+    points[2 * i + 1]! += drift(points[2 * i]!);
+    radii[i] = base * (1 + hand.pressure * Math.sin(phase + rate * i));
+  }
+  return { points, radii };
+}
+
+export function place(points: Points, m: Matrix): Points {
+  const out = new Float64Array(points.length);
+  for (let i = 0; i < points.length; i += 2) {
+    const [x, y] = [points[i]!, points[i + 1]!];
+    out[i] = m.a * x + m.c * y + m.e;
+    out[i + 1] = m.b * x + m.d * y + m.f;
+  }
+  return out;
+}
+
+function inside(line: Points, box: { left: number; right: number; bottom: number; top: number }): Points {
+  const out: number[] = [];
+  for (let i = 0; i < line.length; i += 2) {
+    const [x, y] = [line[i]!, line[i + 1]!];
+    // Lines are pulled to the box's edge, so that neighbouring pieces of one delimiter still touch.
+    const cx = Math.min(Math.max(x, box.left), box.right);
+    const cy = Math.min(Math.max(y, box.bottom), box.top);
+    if (out.at(-2) !== cx || out.at(-1) !== cy) out.push(cx, cy);
+  }
+  return Float64Array.from(out);
+}
+
+function extent(lines: readonly Points[], rigid: boolean): Extent {
+  let [left, bottom, right, top] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const points of lines) {
+    for (let i = 0; i < points.length; i += 2) {
+      left = Math.min(left, points[i]!);
+      right = Math.max(right, points[i]!);
+      bottom = Math.min(bottom, points[i + 1]!);
+      top = Math.max(top, points[i + 1]!);
+    }
+  }
+  return { x: (left + right) / 2, y: (bottom + top) / 2, width: right - left, height: top - bottom, rigid };
 }

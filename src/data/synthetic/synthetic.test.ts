@@ -1,0 +1,114 @@
+// Synthetic samples: every formula is canonical and accepted by KaTeX and MathJax; samples depend on seed and index alone.
+import katex from 'katex';
+import sharp from 'sharp';
+import { describe, expect, it } from 'vitest';
+import { makeSample } from '../sources/synthetic.ts';
+import { LEVELS, randomFormula, TOKEN_RANGE, tokensOf } from './grammar.ts';
+import { encodePng } from './png.ts';
+import { Canvas } from './raster.ts';
+import { layouter } from './render.ts';
+import { skeletonOf } from './skeleton.ts';
+import { FONT_PX, HEIGHTS, MAX_HEIGHT_HARD, MAX_WIDTH } from './style.ts';
+
+describe.each(LEVELS)('grammar %s', (level) => {
+  const formulas = Array.from({ length: 400 }, (_, i) => randomFormula(7, i, level));
+
+  it('writes token-spaced formulas of the level', () => {
+    const [least, most] = TOKEN_RANGE[level];
+    for (const formula of formulas) {
+      const tokens = tokensOf(formula);
+      expect(tokens.join(' ')).toBe(formula);
+      expect(tokens.length).toBeGreaterThanOrEqual(least);
+      expect(tokens.length).toBeLessThanOrEqual(most);
+      for (const token of tokens) {
+        expect(token).toMatch(/^(\\(begin|end)\{[a-z]+\}|\\(left|right)[()[\]|]|\\[a-zA-Z]+|\\\\|[^\s\\])$/);
+      }
+    }
+    expect(new Set(formulas).size).toBeGreaterThan(380);
+  });
+
+  it('is accepted by KaTeX and MathJax', async () => {
+    const { layout } = await layouter();
+    for (const formula of formulas) {
+      const html = katex.renderToString(formula, { displayMode: true, throwOnError: true, strict: 'error' });
+      expect(html).toContain('katex');
+      expect((await layout(formula)).length).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe.each(['printed', 'handwritten'] as const)('samples %s', (style) => {
+  it('are the same for the same seed and index, in any order', async () => {
+    const options = { seed: 5, style, level: 'easy' } as const;
+    const first = [await makeSample(options, 3), await makeSample(options, 9)];
+    const again = [await makeSample(options, 9), await makeSample(options, 3)].reverse();
+    for (const [i, sample] of first.entries()) {
+      expect(sample.latex).toBe(again[i]!.latex);
+      expect(sample.png.equals(again[i]!.png)).toBe(true);
+    }
+    expect((await makeSample({ ...options, seed: 6 }, 3)).png.equals(first[0]!.png)).toBe(false);
+  });
+
+  it.each(LEVELS)('are readable pictures within bounds, ink on paper: %s', async (level) => {
+    for (let i = 0; i < 25; i++) {
+      const { png, width, height } = await makeSample({ seed: 1, style, level }, i);
+      const { data, info } = await sharp(png).greyscale().raw().toBuffer({ resolveWithObject: true });
+      expect([info.width, info.height]).toEqual([width, height]);
+      expect(width).toBeLessThanOrEqual(MAX_WIDTH);
+      expect(height).toBeGreaterThanOrEqual(HEIGHTS[0]);
+      expect(height).toBeLessThanOrEqual(level === 'hard' ? MAX_HEIGHT_HARD : HEIGHTS[1]);
+      const sorted = [...data].sort((a, b) => a - b);
+      const paper = sorted[Math.floor(sorted.length / 2)]!;
+      expect(paper - sorted[Math.floor(sorted.length / 200)]!).toBeGreaterThan(60);
+    }
+  });
+});
+
+it('keeps the font size in its range', () => expect(FONT_PX).toEqual([14, 26]));
+
+it('fills exactly the area of a polygon', () => {
+  const canvas = new Canvas(10, 10);
+  canvas.fill(Float64Array.of(1.25, 2.5, 7.75, 2.5, 7.75, 6.25, 1.25, 6.25));
+  expect(canvas.ink().reduce((sum, ink) => sum + ink, 0)).toBeCloseTo(6.5 * 3.75, 4);
+  const triangle = new Canvas(12, 12);
+  triangle.fill(Float64Array.of(1, 1, 11, 4, 3, 10));
+  expect(triangle.ink().reduce((sum, ink) => sum + ink, 0)).toBeCloseTo(42, 3);
+});
+
+it('thins dots to dots and crosses to crosses', async () => {
+  expect(skeletonOf('M0 0L100 0L100 100L0 100Z').length).toBeGreaterThan(0);
+  const { layout } = await layouter();
+  for (const [latex, dots] of [
+    ['\\cdot', 1],
+    ['.', 1],
+    ['\\div', 3],
+    ['i', 2],
+  ] as const) {
+    const glyph = (await layout(latex))[0]!;
+    if (glyph.kind !== 'glyph') throw new Error('expected a glyph');
+    expect(skeletonOf(glyph.path).length, latex).toBeGreaterThanOrEqual(dots);
+  }
+  for (const [latex, least] of [
+    ['\\times', 400],
+    ['+', 500],
+    ['x', 300],
+  ] as const) {
+    const glyph = (await layout(latex))[0]!;
+    if (glyph.kind !== 'glyph') throw new Error('expected a glyph');
+    const xs = skeletonOf(glyph.path).flatMap((line) => [...line.filter((_, i) => i % 2 === 0)]);
+    expect(Math.max(...xs) - Math.min(...xs)).toBeGreaterThan(least);
+  }
+});
+
+it('writes PNG that sharp reads back', async () => {
+  const pixels = Uint8Array.from({ length: 5 * 4 * 3 }, (_, i) => (i * 37) % 256);
+  const back = await sharp(encodePng(pixels, 5, 4, 3))
+    .raw()
+    .toBuffer();
+  expect([...back]).toEqual([...pixels]);
+});
+
+it('names a formula that cannot be set', async () => {
+  const { layout } = await layouter();
+  await expect(layout('\\frac { a')).rejects.toThrow(/formula .*MathJax cannot set it/);
+});
