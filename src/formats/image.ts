@@ -1,4 +1,5 @@
 // Image files to RGB pixels, and Pillow's bicubic resize (Pillow src/libImaging/Resample.c), bit for bit.
+import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
 
@@ -12,23 +13,57 @@ export interface RgbImage {
 /** Above this a file is taken for a decompression bomb (as Pillow's error limit). */
 const MAX_PIXELS = 178_956_970;
 
-/** Decodes the first frame of a file or buffer; transparency is laid on white. `name` is what errors call it. */
+/**
+ * Decodes the first frame of a file or buffer to 8-bit RGB, as Pillow does: profiles, gamma and orientation are not
+ * applied, 16 bits keep their high byte. Transparency is laid on white. `name` is what errors call it.
+ */
 export async function decodeImage(
   source: string | Uint8Array,
   name = typeof source === 'string' ? source : 'image',
 ): Promise<RgbImage> {
-  if (typeof source !== 'string' && source.length === 0) throw new InputError(`${name}: the image file is empty.`);
+  // Read here, for sharp remembers files by their path and would give the old pixels of one that has changed.
+  const bytes = typeof source === 'string' ? await readImage(source, name) : source;
+  if (bytes.length === 0) throw new InputError(`${name}: the image file is empty; expected an image, fetch it again.`);
   try {
-    const { data, info } = await sharp(source, { limitInputPixels: MAX_PIXELS, failOn: 'truncated', pages: 1 })
-      .toColourspace('srgb')
+    const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'truncated', pages: 1, ignoreIcc: true });
+    // sharp would go through an ink profile, Pillow does not.
+    const cmyk = (await image.metadata()).space === 'cmyk';
+    const { data, info } = await (cmyk ? image.pipelineColourspace('cmyk') : image)
+      .toColourspace(cmyk ? 'cmyk' : 'srgb')
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, rgb: toRgb(data, info.channels) };
+    const rgb = cmyk ? fromCmyk(data, info.channels) : toRgb(data, info.channels);
+    return { width: info.width, height: info.height, rgb };
   } catch (error) {
     throw new InputError(
-      `${name}: not a readable image (${messageOf(error)}); expected PNG, JPEG, WebP, GIF, TIFF or the like.`,
+      `${name}: not a readable image (${messageOf(error)}); expected a whole PNG, JPEG, WebP, GIF or TIFF file. ` +
+        'Convert it or fetch it again.',
     );
   }
+}
+
+async function readImage(path: string, name: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new InputError(`${name}: the image cannot be read (${messageOf(error)}); check the path.`);
+  }
+}
+
+/** Pillow's rounding of a·b/255. */
+function scaled(a: number, b: number): number {
+  const product = a * b + 128;
+  return (product + (product >> 8)) >> 8;
+}
+
+function fromCmyk(data: Uint8Array, channels: number): Uint8Array {
+  const count = data.length / channels;
+  const out = new Uint8Array(count * 3);
+  for (let p = 0; p < count; p++) {
+    const light = 255 - (data[p * channels + 3] as number);
+    for (let c = 0; c < 3; c++) out[p * 3 + c] = Math.max(0, light - scaled(data[p * channels + c] as number, light));
+  }
+  return out;
 }
 
 /** 1, 2, 3 or 4 channels to 3; alpha composites on white with Pillow's rounding of a·α + 255·(1−α). */
@@ -127,8 +162,9 @@ function pass(
     }
 }
 
+/** Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. */
 const clip8 = (fixed: number): number => {
-  const value = Math.floor(fixed / 2 ** PRECISION_BITS);
+  const value = fixed >> PRECISION_BITS;
   return value < 0 ? 0 : Math.min(value, 255);
 };
 
