@@ -1,16 +1,16 @@
 // Lowers a whole graph to one ONNX model: inputs, states and host-made dropout masks in, outputs and writes out.
-import type { Graph, Node, Value } from '../../graph/graph.ts';
+import type { Graph, Node, Origin, Value } from '../../graph/graph.ts';
 import type { HostArray, TensorType } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
 import { type Emitter, lowerings, ONNX_TYPE, toAttributes } from './lowering.ts';
 import { encodeModel, type OnnxGraph } from './proto.ts';
 
-/** A dropout mask that the host makes before each run, from the tick input. */
+/** A dropout mask that the host makes before each run; its tick is an input, a state or a constant. */
 export interface MaskInput {
+  /** the ONNX input to feed */
   readonly name: string;
-  readonly tick: string;
-  readonly size: number;
+  readonly tick: Exclude<Origin, { kind: 'node' }>;
   readonly shape: readonly number[];
   readonly p: number;
   readonly key: number;
@@ -18,8 +18,10 @@ export interface MaskInput {
 
 export interface LoweredProgram {
   readonly model: Uint8Array;
+  /** graph inputs and states by name; of these only the `fed` are inputs of the model (`input.x`, `state.x`) */
   readonly inputs: ReadonlyMap<string, TensorType>;
   readonly states: ReadonlyMap<string, TensorType>;
+  readonly fed: ReadonlySet<string>;
   readonly masks: readonly MaskInput[];
   /** ONNX output names of the graph's outputs and of its writes */
   readonly outputs: ReadonlyMap<string, string>;
@@ -27,7 +29,6 @@ export interface LoweredProgram {
     readonly state: string;
     readonly output: string;
     readonly start: string | null;
-    readonly type: TensorType;
   }[];
 }
 
@@ -43,10 +44,17 @@ export function lowerProgram(graph: Graph): LoweredProgram {
   const masks: MaskInput[] = [];
   let fresh = 0;
 
+  const onnxType = ({ dtype }: TensorType): number => {
+    if (dtype === 'bf16' || dtype === 'f16')
+      throw new Error(`the ONNX Runtime backend computes in float32 on the CPU; the program holds ${dtype} tensors`);
+    return ONNX_TYPE[dtype];
+  };
   const declare = (list: OnnxGraph['input'], name: string, type: TensorType) => {
-    if (type.dtype === 'bf16' || type.dtype === 'f16')
-      throw new Error(`the ONNX Runtime backend computes in float32 on the CPU; '${name}' is ${type.dtype}`);
-    list.push({ name, dims: type.shape, dataType: ONNX_TYPE[type.dtype] });
+    list.push({ name, dims: type.shape, dataType: onnxType(type) });
+  };
+  const known = ({ origin, type }: Value) => {
+    if (origin.kind === 'input') inputs.set(origin.name, type);
+    if (origin.kind === 'state') states.set(origin.name, type);
   };
   const nameOf = (value: Value): string => {
     const found = names.get(value);
@@ -56,10 +64,10 @@ export function lowerProgram(graph: Graph): LoweredProgram {
     const name = origin.kind === 'constant' ? `const.${value.id}` : `${origin.kind}.${origin.name}`;
     names.set(value, name);
     if (origin.kind === 'constant')
-      onnx.initializer.push({ name, dims: value.shape, dataType: ONNX_TYPE[value.dtype], rawData: bytes(origin.data) });
+      onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(origin.data) });
     else {
       declare(onnx.input, name, value.type);
-      (origin.kind === 'input' ? inputs : states).set(origin.name, value.type);
+      known(value);
     }
     return name;
   };
@@ -93,37 +101,39 @@ export function lowerProgram(graph: Graph): LoweredProgram {
       names.set(out, outputs[i] as string);
     });
     if (node.op.name === 'dropout_mask') {
-      const out = node.outputs[0] as Value;
       const tick = node.inputs[0] as Value;
-      if (tick.origin.kind !== 'input') throw new Error('dropout_mask: expected tick to be an input of the program');
-      inputs.set(tick.origin.name, tick.type);
-      declare(onnx.input, outputs[0] as string, out.type);
-      const { p, key } = node.attrs as { p: number; key: number };
-      masks.push({
-        name: outputs[0] as string,
-        tick: tick.origin.name,
-        size: out.shape.reduce((a, b) => a * b, 1),
-        shape: out.shape,
-        p,
-        key,
-      });
+      if (tick.origin.kind === 'node')
+        throw new Error('dropout_mask: expected a tick that the host can read, so an input or a state; it is computed');
+      known(tick);
+      const { shape, p, key } = node.attrs as { shape: readonly number[]; p: number; key: number };
+      const name = outputs[0] as string;
+      declare(onnx.input, name, { dtype: 'f32', shape });
+      masks.push({ name, tick: tick.origin, shape, p, key });
       return;
     }
+    for (const out of node.outputs) onnxType(out.type);
     lowering(emit, node, node.inputs.map(nameOf), outputs);
   };
   for (const node of liveNodes(graph)) lower(node);
 
-  // An Identity each, so that an output may also be an input, or be returned twice.
+  // What is no node's output, or is one already, goes through an Identity: ONNX wants each output once, and made.
+  const taken = new Set<string>();
   const result = (value: Value): string => {
-    const [name] = emit.node('Identity', [nameOf(value)], 1);
-    declare(onnx.output, name!, value.type);
-    return name!;
+    let name = nameOf(value);
+    const made = value.origin.kind === 'node' && value.origin.node.op.name !== 'dropout_mask';
+    if (!made || taken.has(name)) name = emit.node('Identity', [name], 1)[0] as string;
+    taken.add(name);
+    declare(onnx.output, name, value.type);
+    return name;
   };
   const outputs = new Map([...graph.outputs].map(([name, value]) => [name, result(value)]));
+  const starts = new Map<Value, string>();
   const writes = graph.writes.map(({ state, value, start }) => {
-    nameOf(state);
-    const name = (state.origin as { name: string }).name;
-    return { state: name, output: result(value), start: start && result(start), type: value.type };
+    known(state);
+    if (start && !starts.has(start)) starts.set(start, result(start));
+    const { name } = state.origin as { name: string };
+    return { state: name, output: result(value), start: start && (starts.get(start) as string) };
   });
-  return { model: encodeModel(onnx), inputs, states, masks, outputs, writes };
+  const fed = new Set(onnx.input.map(({ name }) => name));
+  return { model: encodeModel(onnx), inputs, states, fed, masks, outputs, writes };
 }
