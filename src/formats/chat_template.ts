@@ -1,23 +1,25 @@
 // A snapshot's chat template (Jinja), with Qwen2-VL's own as the default.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { readOptional, readOptionalJson } from './json_file.ts';
 
-/** The template of a folder: chat_template.json, chat_template.jinja or the tokenizer's; null when it has none. */
+/** A chat template is a string, or a list of named ones, of which 'default' counts. */
+function templateOf(json: unknown): string | null {
+  const value = (json as { chat_template?: unknown } | null)?.chat_template;
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return null;
+  const named = (value as { name?: unknown; template?: unknown }[]).find((entry) => entry?.name === 'default');
+  return typeof named?.template === 'string' ? named.template : null;
+}
+
+/** The template of a folder: chat_template.jinja, chat_template.json or the tokenizer's; null when it has none. */
 export async function loadTemplate(folder: string): Promise<string | null> {
-  const text = (name: string) => readFile(join(folder, name), 'utf8').catch(() => null);
-  const jinja = await text('chat_template.jinja');
+  const jinja = await readOptional(join(folder, 'chat_template.jinja'));
   if (jinja !== null) return jinja;
   for (const name of ['chat_template.json', 'tokenizer_config.json']) {
-    const json = await text(name);
-    if (json === null) continue;
-    try {
-      const { chat_template: template } = JSON.parse(json) as { chat_template?: unknown };
-      if (typeof template === 'string') return template;
-    } catch (error) {
-      throw new InputError(`${join(folder, name)}: not valid JSON (${messageOf(error)}).`);
-    }
+    const template = templateOf(await readOptionalJson(join(folder, name)));
+    if (template !== null) return template;
   }
   return null;
 }

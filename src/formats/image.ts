@@ -25,7 +25,7 @@ export async function decodeImage(
   const bytes = typeof source === 'string' ? await readImage(source, name) : source;
   if (bytes.length === 0) throw new InputError(`${name}: the image file is empty; expected an image, fetch it again.`);
   try {
-    const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'truncated', pages: 1, ignoreIcc: true });
+    const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', pages: 1, ignoreIcc: true });
     // sharp would go through an ink profile, Pillow does not.
     const cmyk = (await image.metadata()).space === 'cmyk';
     const { data, info } = await (cmyk ? image.pipelineColourspace('cmyk') : image)

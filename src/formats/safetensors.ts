@@ -23,6 +23,8 @@ const Entry = z.object({
   data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
 });
 
+const Header = z.record(z.string(), z.unknown());
+const Metadata = z.record(z.string(), z.string());
 const MAX_HEADER = 100 * 1024 * 1024;
 
 /** One open file. */
@@ -53,12 +55,15 @@ export class SafetensorsFile {
       if (length > MAX_HEADER || 8 + length > size) throw bad(`its header says ${length} bytes, the file has ${size}`);
       const text = Buffer.alloc(length);
       await handle.read(text, 0, length, 8);
-      let json: Record<string, unknown>;
+      let parsed: unknown = null;
       try {
-        json = JSON.parse(text.toString('utf8')) as Record<string, unknown>;
+        parsed = JSON.parse(text.toString('utf8'));
       } catch {
-        throw bad('its header is no JSON');
+        // Told below.
       }
+      const object = Header.safeParse(parsed);
+      if (!object.success) throw bad('its header is no JSON object');
+      const json = object.data;
       const header = new Map<string, TensorInfo>();
       for (const [name, value] of Object.entries(json)) {
         if (name === '__metadata__') continue;
@@ -72,8 +77,16 @@ export class SafetensorsFile {
           throw bad(`'${name}' has ${end - start} bytes for ${dtype} [${shape.join(', ')}]`);
         header.set(name, { dtype, shape, start, end });
       }
-      const metadata = (json.__metadata__ ?? {}) as Record<string, string>;
-      return new SafetensorsFile(path, handle, 8 + length, header, metadata);
+      let end = 0;
+      for (const [name, info] of [...header].sort(([, a], [, b]) => a.start - b.start || a.end - b.end)) {
+        if (info.start !== end)
+          throw bad(`'${name}' begins at byte ${info.start}, but the tensor before it ends at ${end}`);
+        end = info.end;
+      }
+      if (8 + length + end !== size) throw bad(`${size - 8 - length - end} bytes follow the last tensor`);
+      const metadata = Metadata.safeParse(json.__metadata__ ?? {});
+      if (!metadata.success) throw bad('its __metadata__ is not a map of strings');
+      return new SafetensorsFile(path, handle, 8 + length, header, metadata.data);
     } catch (error) {
       await handle.close();
       throw error;
@@ -110,6 +123,8 @@ export interface TensorToWrite {
   readonly data: Float32Array;
 }
 
+let writes = 0;
+
 /** Writes a file whole or not at all: a temporary file beside it, synced, then renamed. */
 export async function writeSafetensors(
   path: string,
@@ -120,6 +135,8 @@ export async function writeSafetensors(
   if (options.metadata) header.__metadata__ = options.metadata;
   let offset = 0;
   for (const [name, { shape, data }] of tensors) {
+    if (sizeOf(shape) !== data.length)
+      throw new RunError(`${path}: '${name}' has ${data.length} values for the shape [${shape.join(', ')}].`);
     const end = offset + data.length * BYTES[options.dtype];
     header[name] = { dtype: options.dtype, shape, data_offsets: [offset, end] };
     offset = end;
@@ -130,7 +147,7 @@ export async function writeSafetensors(
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(padded.length));
 
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${process.pid}.${writes++}.tmp`;
   try {
     const handle = await open(temporary, 'w');
     try {
@@ -145,8 +162,14 @@ export async function writeSafetensors(
     }
     await rename(temporary, path);
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw new RunError(`${path}: could not be written (${messageOf(error)}); nothing was left behind.`);
+    await rm(temporary, { force: true }).catch(() => {});
+    const full = ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+    throw new RunError(
+      full
+        ? `${path}: the disk is full; ${((8 + padded.length + offset) / 2 ** 20).toFixed(1)} MiB were to be written. ` +
+            'Free space or choose another folder. What was there before is unchanged.'
+        : `${path}: could not be written (${messageOf(error)}). What was there before is unchanged.`,
+    );
   }
 }
 
@@ -199,7 +222,9 @@ export async function openSnapshot(folder: string): Promise<Snapshot> {
     }
     const lost = Object.keys(map ?? {}).filter((name) => !owner.has(name));
     if (lost.length > 0)
-      throw new InputError(`${indexPath}: names tensors that their shards do not hold: ${lost.join(', ')}.`);
+      throw new InputError(
+        `${indexPath}: names tensors that their shards do not hold: ${lost.join(', ')}. Fetch the shards again.`,
+      );
   } catch (error) {
     await close();
     throw error;

@@ -3,19 +3,16 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { readOptionalJson } from './json_file.ts';
 
 export class Tokenizer {
   private constructor(private readonly inner: HubTokenizer) {}
 
   static async load(folder: string): Promise<Tokenizer> {
     const file = join(folder, 'tokenizer.json');
+    const config = (await readOptionalJson(join(folder, 'tokenizer_config.json'))) ?? {};
     try {
-      const json = JSON.parse(await readFile(file, 'utf8')) as object;
-      const config = await readFile(join(folder, 'tokenizer_config.json'), 'utf8').then(
-        (text) => JSON.parse(text) as object,
-        () => ({}),
-      );
-      return new Tokenizer(new HubTokenizer(json, config));
+      return new Tokenizer(new HubTokenizer(JSON.parse(await readFile(file, 'utf8')) as object, config));
     } catch (error) {
       throw new InputError(
         `${file}: expected a Hugging Face tokenizer (${messageOf(error)}). Give a whole model snapshot.`,
@@ -25,13 +22,13 @@ export class Tokenizer {
 
   /** Token ids; special tokens written in the text count as such, and none is added. */
   encode(text: string): number[] {
-    return Array.from(this.inner.encode(text, { add_special_tokens: false }).ids);
+    return text === '' ? [] : Array.from(this.inner.encode(text, { add_special_tokens: false }).ids);
   }
 
-  decode(ids: readonly number[]): string {
+  decode(ids: readonly number[], { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
     return ids.length === 0
       ? ''
-      : this.inner.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+      : this.inner.decode([...ids], { skip_special_tokens: skipSpecial, clean_up_tokenization_spaces: false });
   }
 
   /** The id of a token of the vocabulary, or null. */
@@ -39,17 +36,39 @@ export class Tokenizer {
     return this.inner.token_to_id(token) ?? null;
   }
 
-  /** Text of tokens as they come; holds back what could still be half a character. */
-  stream(): (id: number) => string {
-    const ids: number[] = [];
-    let shown = '';
-    return (id) => {
-      ids.push(id);
-      const text = this.decode(ids);
-      if (text.endsWith('\ufffd')) return '';
-      const fresh = text.slice(shown.length);
-      shown = text;
-      return fresh;
-    };
+  stream(): StreamDecoder {
+    return new StreamDecoder(this);
+  }
+}
+
+/**
+ * Text of tokens as they come: what could still be half a character is held back until the rest has come, or flush.
+ * Tokens are decoded after the ones shown last, for some tokenizers put a space between two.
+ */
+export class StreamDecoder {
+  private context: number[] = [];
+  private held: number[] = [];
+
+  constructor(private readonly tokenizer: Pick<Tokenizer, 'decode'>) {}
+
+  /** The text that `id` completes; often '' within a character of several tokens. */
+  push(id: number): string {
+    this.held.push(id);
+    return this.take(false);
+  }
+
+  /** What is left at the end. */
+  flush(): string {
+    return this.take(true);
+  }
+
+  private take(last: boolean): string {
+    const all = [...this.context, ...this.held];
+    const text = this.tokenizer.decode(all);
+    if (text.endsWith('\ufffd') && !last) return '';
+    const fresh = text.slice(this.tokenizer.decode(this.context).length);
+    this.context = fresh === '' ? all : this.held;
+    this.held = [];
+    return fresh;
   }
 }

@@ -1,8 +1,8 @@
 // Qwen2-VL's config.json, in the hub's flat layout and in the newer one that nests text_config, and generation_config.json.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError, messageOf } from '../../shared/errors.ts';
+import { readOptionalJson } from '../../formats/json_file.ts';
+import { InputError } from '../../shared/errors.ts';
 
 export interface Qwen2VLConfig {
   readonly text: {
@@ -31,6 +31,9 @@ export interface Qwen2VLConfig {
   };
   readonly tieWordEmbeddings: boolean;
   readonly imageTokenId: number;
+  readonly videoTokenId: number;
+  readonly visionStartTokenId: number;
+  readonly visionEndTokenId: number;
   /** ids that end generation */
   readonly eosTokenIds: readonly number[];
   readonly repetitionPenalty: number;
@@ -71,23 +74,17 @@ const Root = z.looseObject({
   vision_config: Vision,
   tie_word_embeddings: z.boolean().optional(),
   image_token_id: size.default(151655),
+  video_token_id: size.default(151656),
+  vision_start_token_id: size.default(151652),
+  vision_end_token_id: size.default(151653),
   eos_token_id: z.union([size, z.array(size)]).nullish(),
 });
-
-async function readJson(file: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(file, 'utf8')) as unknown;
-  } catch (error) {
-    throw new InputError(
-      `${file}: expected JSON of a Qwen2-VL snapshot (${messageOf(error)}). Give the snapshot's folder.`,
-    );
-  }
-}
 
 /** Reads a snapshot's configuration; every fault is listed in one InputError. */
 export async function readConfig(folder: string): Promise<Qwen2VLConfig> {
   const file = join(folder, 'config.json');
-  const json = await readJson(file);
+  const json = await readOptionalJson(file);
+  if (json === null) throw new InputError(`${file}: not found; give the folder of a Qwen2-VL snapshot.`);
   const root = Root.safeParse(json);
   const nested = root.success
     ? (root.data.text_config ?? root.data)
@@ -96,21 +93,18 @@ export async function readConfig(folder: string): Promise<Qwen2VLConfig> {
   const faults = [root, text].flatMap((r) =>
     r.success ? [] : r.error.issues.map((i) => `${i.path.join('.')}: ${i.message}`),
   );
-  if (!root.success || !text.success)
-    throw new InputError(`${file}: not a Qwen2-VL configuration:\n  ${[...new Set(faults)].join('\n  ')}`);
+  const rope = text.data?.rope_scaling ?? text.data?.rope_parameters;
+  if (text.success) faults.push(...textFaults(text.data, rope?.mrope_section ?? []));
+  if (root.success) faults.push(...visionFaults(root.data.vision_config, text.data?.hidden_size));
+  if (!root.success || !text.success || faults.length > 0)
+    throw new InputError(
+      `${file}: not a Qwen2-VL configuration this version reads:\n  ${[...new Set(faults)].join('\n  ')}\n` +
+        "Give the folder of a Qwen2-VL snapshot, with the hub's config.json.",
+    );
   const t = text.data;
   const v = root.data.vision_config;
-  const rope = t.rope_scaling ?? t.rope_parameters;
   const headDim = t.hidden_size / t.num_attention_heads;
   const mropeSection = rope?.mrope_section ?? [];
-  if (mropeSection.reduce((a, b) => a + b, 0) !== headDim / 2)
-    throw new InputError(
-      `${file}: mrope_section [${mropeSection.join(', ')}] must add up to half the head dimension ${headDim}.`,
-    );
-  if (v.hidden_size !== t.hidden_size)
-    throw new InputError(
-      `${file}: vision_config.hidden_size ${v.hidden_size} must equal the text's hidden_size ${t.hidden_size}.`,
-    );
   const generation = await readGenerationConfig(folder);
   const eos =
     generation.eos_token_id ?? root.data.eos_token_id ?? (nested as { eos_token_id?: number }).eos_token_id ?? [];
@@ -141,9 +135,41 @@ export async function readConfig(folder: string): Promise<Qwen2VLConfig> {
     tieWordEmbeddings:
       root.data.tie_word_embeddings ?? (nested as { tie_word_embeddings?: boolean }).tie_word_embeddings ?? false,
     imageTokenId: root.data.image_token_id,
+    videoTokenId: root.data.video_token_id,
+    visionStartTokenId: root.data.vision_start_token_id,
+    visionEndTokenId: root.data.vision_end_token_id,
     eosTokenIds: Array.isArray(eos) ? eos : [eos],
     repetitionPenalty: generation.repetition_penalty,
   };
+}
+
+function textFaults(t: z.infer<typeof Text>, mropeSection: readonly number[]): string[] {
+  const faults: string[] = [];
+  const headDim = t.hidden_size / t.num_attention_heads;
+  if (!Number.isInteger(headDim / 2))
+    faults.push(
+      `hidden_size: ${t.hidden_size} must be an even multiple of num_attention_heads ${t.num_attention_heads}`,
+    );
+  if (t.num_attention_heads % t.num_key_value_heads !== 0)
+    faults.push(
+      `num_key_value_heads: ${t.num_key_value_heads} must divide num_attention_heads ${t.num_attention_heads}`,
+    );
+  if (mropeSection.reduce((a, b) => a + b, 0) !== headDim / 2)
+    faults.push(
+      `rope_scaling.mrope_section: [${mropeSection.join(', ')}] must add up to half the head dimension ${headDim}`,
+    );
+  return faults;
+}
+
+function visionFaults(v: z.infer<typeof Vision>, hidden: number | undefined): string[] {
+  const faults: string[] = [];
+  if (hidden !== undefined && v.hidden_size !== hidden)
+    faults.push(`vision_config.hidden_size: ${v.hidden_size} must equal the text's hidden_size ${hidden}`);
+  if (!Number.isInteger(v.embed_dim / v.num_heads / 4))
+    faults.push(`vision_config.embed_dim: ${v.embed_dim} must be a multiple of 4 · num_heads ${v.num_heads}`);
+  if ((v.in_chans ?? v.in_channels) !== 3)
+    faults.push(`vision_config.in_channels: ${v.in_chans ?? v.in_channels} given, images have 3`);
+  return faults;
 }
 
 const Generation = z.looseObject({
@@ -153,13 +179,7 @@ const Generation = z.looseObject({
 
 async function readGenerationConfig(folder: string): Promise<z.infer<typeof Generation>> {
   const file = join(folder, 'generation_config.json');
-  const text = await readFile(file, 'utf8').catch(() => '{}');
-  let json: unknown = null;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    // Told as a fault below.
-  }
+  const json = (await readOptionalJson(file)) ?? {};
   const parsed = Generation.safeParse(json);
   if (!parsed.success) throw new InputError(`${file}: ${z.prettifyError(parsed.error)}`);
   return parsed.data;

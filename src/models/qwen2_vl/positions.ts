@@ -5,6 +5,12 @@ import type { Qwen2VLConfig } from './config.ts';
 /** Frames, and rows and columns of patches. */
 export type Grid = readonly [number, number, number];
 
+function checkGrid(grid: Grid, merge: number): void {
+  const [t, h, w] = grid;
+  if (!grid.every((n) => Number.isInteger(n) && n > 0) || h % merge !== 0 || w % merge !== 0)
+    throw new InputError(`image grid [${t}, ${h}, ${w}]: height and width must be positive multiples of ${merge}`);
+}
+
 /**
  * Text advances all three axes by one; an image starting at p has (p + t, p + row, p + column) on its merged grid, and
  * the text after it goes on at p plus the longest side.
@@ -17,6 +23,7 @@ export function mropePositions(
 ): { positions: Int32Array; ropeDelta: number } {
   const length = ids.length;
   const merge = config.vision.mergeSize;
+  for (const grid of grids) checkGrid(grid, merge);
   const positions = new Int32Array(3 * length);
   let next = 0;
   let image = 0;
@@ -46,6 +53,7 @@ export function mropePositions(
 
 /** Row and column of each patch in its grid, i32 [P, 2], in patch order: blocks of merge × merge, row-major. */
 export function visionPositions(grids: readonly Grid[], merge: number): Int32Array {
+  for (const grid of grids) checkGrid(grid, merge);
   const total = grids.reduce((sum, [t, h, w]) => sum + t * h * w, 0);
   const out = new Int32Array(2 * total);
   let at = 0;

@@ -1,10 +1,10 @@
 // Qwen2-VL's processor: images to patches, bit for bit as transformers' Pillow-based one, and conversations to token ids.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
 import { roundEven } from '../../formats/half.ts';
 import { decodeImage, resizeBicubic } from '../../formats/image.ts';
+import { readOptionalJson } from '../../formats/json_file.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
 import { InputError } from '../../shared/errors.ts';
 import { type Qwen2VLConfig, readConfig } from './config.ts';
@@ -22,7 +22,10 @@ export interface ResizedImage {
   readonly rgb: Uint8Array;
 }
 
+/** Limits of a snapshot that names none. */
 export const DEFAULT_SIZING = { minPixels: 3136, maxPixels: 1_003_520 };
+/** Limits of an explicit size, as in qwen-vl-utils. */
+const EXPLICIT_LIMITS = { minPixels: 3136, maxPixels: 12_845_056 };
 const MAX_RATIO = 200;
 const MEAN = [0.48145466, 0.4578275, 0.40821073].map(Math.fround);
 const STD = [0.26862954, 0.26130258, 0.27577711].map(Math.fround);
@@ -38,7 +41,7 @@ export function smartResize(
   const ratio = Math.max(height, width) / Math.min(height, width);
   if (ratio > MAX_RATIO)
     throw new InputError(
-      `${width}×${height} pixels: the aspect ratio is ${ratio.toFixed(0)}, expected at most ${MAX_RATIO}; crop the image`,
+      `${width}×${height} pixels: the aspect ratio is ${ratio.toFixed(1)}, expected at most ${MAX_RATIO}; crop the image`,
     );
   let h = Math.max(factor, roundEven(height / factor) * factor);
   let w = Math.max(factor, roundEven(width / factor) * factor);
@@ -86,13 +89,57 @@ export function patchify(image: ResizedImage, { vision }: Pick<Qwen2VLConfig, 'v
   return out;
 }
 
+const same = (expected: readonly number[]) => (found: readonly number[]) =>
+  found.length === expected.length && found.every((x, i) => Math.fround(x) === expected[i]);
+const pixels = z.int().positive().nullish();
+
+/** What is read of preprocessor_config.json; what this processor could not do as told is refused. */
 const Preprocessor = z.looseObject({
-  min_pixels: z.int().positive().optional(),
-  max_pixels: z.int().positive().optional(),
+  min_pixels: pixels,
+  max_pixels: pixels,
   size: z
-    .looseObject({ shortest_edge: z.int().positive().optional(), longest_edge: z.int().positive().optional() })
+    .looseObject({ shortest_edge: pixels, longest_edge: pixels, min_pixels: pixels, max_pixels: pixels })
     .nullish(),
+  patch_size: z.int().optional(),
+  merge_size: z.int().optional(),
+  temporal_patch_size: z.int().optional(),
+  image_mean: z.array(z.number()).refine(same(MEAN), "only Qwen2-VL's own mean is supported").nullish(),
+  image_std: z.array(z.number()).refine(same(STD), "only Qwen2-VL's own deviation is supported").nullish(),
+  resample: z.literal(3, 'only 3 (bicubic) is supported').nullish(),
+  rescale_factor: z
+    .number()
+    .refine((x) => Math.abs(x * 255 - 1) < 1e-9, 'only 1/255 is supported')
+    .nullish(),
+  do_resize: z.literal(true).nullish(),
+  do_rescale: z.literal(true).nullish(),
+  do_normalize: z.literal(true).nullish(),
+  do_convert_rgb: z.literal(true).nullish(),
 });
+
+/** Pixel limits of preprocessor_config.json, or of the processor_config.json that transformers 5 writes. */
+async function readSizing(folder: string, { vision }: Qwen2VLConfig): Promise<ImageSizing> {
+  let file = join(folder, 'preprocessor_config.json');
+  let json = await readOptionalJson(file);
+  if (json === null) {
+    file = join(folder, 'processor_config.json');
+    json = ((await readOptionalJson(file)) as { image_processor?: unknown } | null)?.image_processor ?? {};
+  }
+  const parsed = Preprocessor.safeParse(json);
+  if (!parsed.success) throw new InputError(`${file}: ${z.prettifyError(parsed.error)}`);
+  const p = parsed.data;
+  const sizes = [
+    ['patch_size', p.patch_size, vision.patchSize],
+    ['merge_size', p.merge_size, vision.mergeSize],
+    ['temporal_patch_size', p.temporal_patch_size, vision.temporalPatchSize],
+  ] as const;
+  for (const [name, found, expected] of sizes)
+    if (found !== undefined && found !== expected)
+      throw new InputError(`${file}: ${name} is ${found}, but config.json's vision_config says ${expected}.`);
+  const minPixels = p.min_pixels ?? p.size?.shortest_edge ?? p.size?.min_pixels ?? DEFAULT_SIZING.minPixels;
+  const maxPixels = p.max_pixels ?? p.size?.longest_edge ?? p.size?.max_pixels ?? DEFAULT_SIZING.maxPixels;
+  if (minPixels > maxPixels) throw new InputError(`${file}: min_pixels ${minPixels} exceeds max_pixels ${maxPixels}.`);
+  return { minPixels, maxPixels };
+}
 
 export class Processor {
   private constructor(
@@ -105,21 +152,7 @@ export class Processor {
   /** @param sizing overrides the snapshot's preprocessor_config.json */
   static async load(folder: string, sizing?: ImageSizing): Promise<Processor> {
     const config = await readConfig(folder);
-    const file = join(folder, 'preprocessor_config.json');
-    const text = await readFile(file, 'utf8').catch(() => '{}');
-    let json: unknown = null;
-    try {
-      json = JSON.parse(text);
-    } catch {
-      // Told as a fault below.
-    }
-    const parsed = Preprocessor.safeParse(json);
-    if (!parsed.success) throw new InputError(`${file}: ${z.prettifyError(parsed.error)}`);
-    const { min_pixels, max_pixels, size } = parsed.data;
-    const stored = {
-      minPixels: min_pixels ?? size?.shortest_edge ?? DEFAULT_SIZING.minPixels,
-      maxPixels: max_pixels ?? size?.longest_edge ?? DEFAULT_SIZING.maxPixels,
-    };
+    const stored = await readSizing(folder, config);
     return new Processor(config, await Tokenizer.load(folder), await loadTemplate(folder), sizing ?? stored);
   }
 
@@ -140,8 +173,8 @@ export class Processor {
               this.sizing.resizedHeight,
               this.sizing.resizedWidth,
               factor,
-              DEFAULT_SIZING.minPixels,
-              DEFAULT_SIZING.maxPixels,
+              EXPLICIT_LIMITS.minPixels,
+              EXPLICIT_LIMITS.maxPixels,
             );
     } catch (error) {
       throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
@@ -168,10 +201,32 @@ export class Processor {
     return Int32Array.from(expanded);
   }
 
-  /** The prompt followed by the supervised answer, which ends with `<|im_end|>`. */
-  sample(grids: readonly Grid[], prompt: string, answer: string): { ids: Int32Array; labelStart: number } {
+  /**
+   * The prompt followed by the supervised answer, which ends with `<|im_end|>`. Nothing is ever cut: a sample of more
+   * than `maxTokens` tokens is an InputError with its name.
+   */
+  sample(
+    grids: readonly Grid[],
+    prompt: string,
+    answer: string,
+    { name = 'sample', maxTokens = Number.POSITIVE_INFINITY }: { name?: string; maxTokens?: number } = {},
+  ): { ids: Int32Array; labelStart: number } {
     const head = this.prompt(grids, prompt);
     const tail = this.tokenizer.encode(`${answer}<|im_end|>`);
+    const end = this.tokenizer.idOf('<|im_end|>');
+    const { imageTokenId, videoTokenId, eosTokenIds } = this.config;
+    const reserved = new Set([imageTokenId, videoTokenId, end, ...eosTokenIds]);
+    const stray = tail.slice(0, -1).find((id) => reserved.has(id));
+    if (stray !== undefined) {
+      const token = this.tokenizer.decode([stray], { skipSpecial: false });
+      throw new InputError(`${name}: the answer contains the control token ${token}; remove it from the label.`);
+    }
+    const length = head.length + tail.length;
+    if (length > maxTokens)
+      throw new InputError(
+        `${name}: ${length} tokens (${head.length} of image and prompt, ${tail.length} of answer), expected at most ` +
+          `${maxTokens}; lower the image's max_pixels, shorten the label or raise the limit.`,
+      );
     return { ids: Int32Array.from([...head, ...tail]), labelStart: head.length };
   }
 
