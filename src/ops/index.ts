@@ -37,8 +37,10 @@ import { selectOp } from './select.ts';
 import { sigmoidOp } from './sigmoid.ts';
 import { sliceOp } from './slice.ts';
 import { softmaxOp } from './softmax.ts';
+import { splitOp } from './split.ts';
 import { sqrtOp } from './sqrt.ts';
 import { subOp } from './sub.ts';
+import { sumOfSquaresOp } from './sum_of_squares.ts';
 import { swigluOp } from './swiglu.ts';
 import { swigluGradOp } from './swiglu_grad.ts';
 import { transposeOp } from './transpose.ts';
@@ -82,8 +84,10 @@ export const ops = {
   sigmoid: sigmoidOp,
   slice: sliceOp,
   softmax: softmaxOp,
+  split: splitOp,
   sqrt: sqrtOp,
   sub: subOp,
+  sum_of_squares: sumOfSquaresOp,
   swiglu: swigluOp,
   swiglu_grad: swigluGradOp,
   transpose: transposeOp,

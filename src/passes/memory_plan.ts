@@ -42,7 +42,8 @@ interface Lifetime {
   last: number;
 }
 
-const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+/** Bytes rounded up to the alignment. */
+export const align = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 const sum = (values: Iterable<Value>): number => {
   let total = 0;
   for (const value of values) total += align(bytesOf(value.type));
@@ -99,9 +100,9 @@ export function planMemory(graph: Graph): MemoryPlan {
   };
 }
 
-/** Largest first, each into the smallest gap that holds it among those alive with it. */
-function placeAll(lifetimes: Lifetime[]): (Lifetime & Place)[] {
-  const placed: (Lifetime & Place)[] = []; // by rising offset
+/** Largest first, each into the smallest gap that holds it among those alive with it; `bytes` are aligned already. */
+export function placeAll<L extends Omit<Place, 'offset'>>(lifetimes: L[]): (L & Place)[] {
+  const placed: (L & Place)[] = []; // by rising offset
   for (const lifetime of lifetimes.sort((a, b) => b.bytes - a.bytes || a.first - b.first)) {
     let end = 0;
     let best = { offset: -1, size: Number.POSITIVE_INFINITY };

@@ -135,8 +135,13 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
     else emit.node('Slice', [x!, of(starts), of(ends), emit.ints(axes)], outputs);
   },
   softmax: plain('Softmax', { axis: -1 }),
+  split: (emit, node, [x], outputs) => {
+    const { axis, sizes } = attrs<{ axis: number; sizes: number[] }>(node);
+    emit.node('Split', [x!, emit.ints(sizes)], outputs, { axis });
+  },
   sqrt: plain('Sqrt'),
   sub: plain('Sub'),
+  sum_of_squares: 'decompose',
   swiglu: 'decompose',
   swiglu_grad: 'decompose',
   transpose: (emit, node, inputs, outputs) => {

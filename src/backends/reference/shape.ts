@@ -1,5 +1,5 @@
 // Kernels that move elements: views, boxes, rows by index; and reductions over axes.
-import { sizeOf, stridesOf } from '../../graph/types.ts';
+import { sizeOf, stridesOf, type TensorType } from '../../graph/types.ts';
 import { type Data, expand, type Kernel, type Kernels, type Tensor, walk, zeros } from './kernel.ts';
 
 type Reduction = { axes: readonly number[]; keep: boolean };
@@ -26,6 +26,17 @@ function place(x: Tensor, out: Data, shape: readonly number[], at: readonly numb
   });
 }
 
+/** The box of a tensor that starts at `starts`. */
+function box(x: Tensor, type: TensorType, starts: readonly number[]): Data {
+  const out = zeros(type);
+  const strides = stridesOf(x.type.shape);
+  const offset = starts.reduce((sum, n, i) => sum + n * strides[i]!, 0);
+  walk(type.shape, { strides: stridesOf(type.shape) }, { strides, offset }, (i, j) => {
+    out[i] = x.data[j]!;
+  });
+  return out;
+}
+
 /** The index of a row, checked. */
 function rowOf(ids: Tensor, m: number, rows: number): number {
   const id = ids.data[m]!;
@@ -38,6 +49,7 @@ export const shapes: Kernels<
   | 'transpose'
   | 'broadcast_to'
   | 'slice'
+  | 'split'
   | 'concat'
   | 'pad'
   | 'gather_rows'
@@ -56,14 +68,14 @@ export const shapes: Kernels<
     return [out];
   },
   broadcast_to: ([x], _attrs, [type]) => [expand(x!, type!.shape)],
-  slice([x], { starts }, [type]) {
-    const out = zeros(type!);
-    const strides = stridesOf(x!.type.shape);
-    const offset = starts.reduce((sum, n, i) => sum + n * strides[i]!, 0);
-    walk(type!.shape, { strides: stridesOf(type!.shape) }, { strides, offset }, (i, j) => {
-      out[i] = x!.data[j]!;
+  slice: ([x], { starts }, [type]) => [box(x!, type!, starts)],
+  split([x], { axis, sizes }, types) {
+    let start = 0;
+    return types.map((type, n) => {
+      const starts = type.shape.map((_, i) => (i === axis ? start : 0));
+      start += sizes[n]!;
+      return box(x!, type, starts);
     });
-    return [out];
   },
   concat(inputs, { axis }, [type]) {
     const out = zeros(type!);

@@ -2,7 +2,7 @@
 import { mix32 } from '../../shared/random.ts';
 import { floats, type Kernels, zeros } from './kernel.ts';
 
-export const training: Kernels<'linear_cross_entropy' | 'dropout_mask' | 'adamw'> = {
+export const training: Kernels<'linear_cross_entropy' | 'dropout_mask' | 'sum_of_squares' | 'adamw'> = {
   linear_cross_entropy([h, w, targets, weights], { weightGrad }) {
     const [hs, ws, scale] = [floats(h), floats(w), floats(weights)];
     const [rows, hidden] = h!.type.shape as [number, number];
@@ -43,6 +43,10 @@ export const training: Kernels<'linear_cross_entropy' | 'dropout_mask' | 'adamw'
     }
     return [out];
   },
+
+  sum_of_squares: (inputs) => [
+    Float64Array.of(inputs.reduce((sum, x) => floats(x).reduce((all, value) => all + value * value, sum), 0)),
+  ],
 
   adamw(inputs, { beta1, beta2, eps, weightDecay }) {
     const [p, g, m, v] = inputs.slice(0, 4).map(floats) as [Float64Array, Float64Array, Float64Array, Float64Array];

@@ -1,0 +1,52 @@
+// The CUDA backend: programs run on an NVIDIA card through the driver API, NVRTC and cuBLASLt, without PyTorch and
+// without a compiler on the machine.
+import type { Graph } from '../../graph/graph.ts';
+import type { HostArray, TensorType } from '../../graph/types.ts';
+import type { Backend, Executable } from '../contract.ts';
+import { type CudaOptions, Device } from './device.ts';
+import { CudaProgram } from './program.ts';
+import { Store } from './store.ts';
+
+export type { CudaOptions } from './device.ts';
+
+class CudaBackend implements Backend {
+  readonly name = 'cuda';
+  readonly decomposed: ReadonlySet<string> = new Set();
+  private readonly store: Store;
+  private last: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly device: Device) {
+    this.store = new Store(device.driver, () => device.settle());
+  }
+
+  setState(name: string, type: TensorType, data: HostArray): void {
+    this.store.set(name, type, data);
+  }
+
+  getState(name: string): { type: TensorType; data: HostArray } {
+    return this.store.get(name);
+  }
+
+  hasState(name: string): boolean {
+    return this.store.has(name);
+  }
+
+  deleteState(name: string): void {
+    this.store.delete(name);
+  }
+
+  async compile(graph: Graph): Promise<Executable> {
+    return new CudaProgram(this.device, this.store, graph, (work) => this.inTurn(work));
+  }
+
+  private inTurn<T>(work: () => Promise<T> | T): Promise<T> {
+    const next = this.last.then(work);
+    this.last = next.catch(() => {});
+    return next;
+  }
+}
+
+/** Throws a RunError that says what is missing where no card can be used. */
+export async function createCudaBackend(options: CudaOptions = {}): Promise<Backend> {
+  return new CudaBackend(new Device(options));
+}

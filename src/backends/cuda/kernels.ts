@@ -1,0 +1,54 @@
+// The kernels' sources, and their compiled functions: each text is compiled once, and kept on disk between runs.
+import { readFileSync } from 'node:fs';
+import type { Driver, Handle } from './ffi/driver.ts';
+import type { Compiler } from './ffi/nvrtc.ts';
+
+export type KernelFile = 'norm' | 'reduce' | 'rows' | 'loss' | 'optimizer';
+
+/** A kernel to launch: its text, with the macros it is compiled under, and its name in it. */
+export interface Kernel {
+  readonly source: string;
+  readonly name: string;
+  /** dynamic shared memory in bytes */
+  readonly shared: number;
+}
+
+const texts = new Map<string, string>();
+
+function textOf(file: string): string {
+  let text = texts.get(file);
+  if (text === undefined) {
+    text = readFileSync(new URL(`./kernels/${file}`, import.meta.url), 'utf8');
+    texts.set(file, text);
+  }
+  return text;
+}
+
+/** A kernel of a file under kernels/. */
+export function kernel(file: KernelFile, name: string, macros: Readonly<Record<string, string | number>> = {}): Kernel {
+  const defines = Object.entries(macros).map(([macro, value]) => `#define ${macro} ${value}\n`);
+  return { source: `${defines.join('')}${textOf(`${file}.cu`)}`, name, shared: 0 };
+}
+
+export class Kernels {
+  private readonly modules = new Map<string, Handle>();
+  private readonly functions = new Map<string, Handle>();
+
+  constructor(
+    private readonly driver: Driver,
+    private readonly compiler: Compiler,
+  ) {}
+
+  function({ source, name, shared }: Kernel): Handle {
+    let module = this.modules.get(source);
+    if (module === undefined) {
+      const text = `${textOf('prelude.cuh')}\n${textOf('common.cuh')}\n${source}`;
+      module = this.driver.loadModule(this.compiler.compile(text, name));
+      this.modules.set(source, module);
+    }
+    const key = `${module} ${name} ${shared}`;
+    const found = this.functions.get(key) ?? this.driver.function(module, name, shared);
+    this.functions.set(key, found);
+    return found;
+  }
+}

@@ -1,0 +1,65 @@
+// Rows by index: gathering, summing rows of equal index, rotary embedding and writing into a cache. Macros: T (storage),
+// C (storage of cosines), VECTOR.
+
+/** out[m] = table[ids[m]]; a block a row. */
+extern "C" __global__ void gather_rows(const T *table, const int *ids, T *out, int columns) {
+  const T *from = table + (size_t)ids[blockIdx.x] * columns;
+  T *to = out + (size_t)blockIdx.x * columns;
+  for (int c = threadIdx.x * VECTOR; c < columns; c += blockDim.x * VECTOR)
+    *reinterpret_cast<Vec<T, VECTOR> *>(to + c) = *reinterpret_cast<const Vec<T, VECTOR> *>(from + c);
+}
+
+/**
+ * out[id] = Σ of the rows whose index is id, in their order, so that the sum is the same each time; out is zero before.
+ * The block of an index's first row does the work.
+ */
+extern "C" __global__ void scatter_add_rows(const T *values, const int *ids, T *out, int count, int columns) {
+  const int m = blockIdx.x, id = ids[m];
+  __shared__ int earlier;
+  if (threadIdx.x == 0) earlier = 0;
+  __syncthreads();
+  for (int i = threadIdx.x; i < m; i += blockDim.x)
+    if (ids[i] == id) earlier = 1;
+  __syncthreads();
+  if (earlier) return;
+  for (int c = threadIdx.x; c < columns; c += blockDim.x) {
+    float sum = 0;
+    for (int i = m; i < count; i++)
+      if (ids[i] == id) sum += get(values[(size_t)i * columns + c]);
+    put(out[(size_t)id * columns + c], sum);
+  }
+}
+
+/** Turns dimensions j and j + d/2 of every head by the angle of (cos, sin)[t, j]; rows of x lie `stride` apart. */
+extern "C" __global__ void rope(const T *x, const C *cosines, const C *sines, T *out, int tokens, int heads, int width,
+                                int stride, float direction) {
+  const int half = width / 2, perHead = half / VECTOR;
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= tokens * heads * perHead) return;
+  const int j = i % perHead * VECTOR, h = i / perHead % heads, t = i / perHead / heads;
+  const T *from = x + (size_t)t * stride + h * width + j;
+  T *to = out + ((size_t)t * heads + h) * width + j;
+  float a[VECTOR], b[VECTOR], c[VECTOR], s[VECTOR];
+  loadFloats(from, a);
+  loadFloats(from + half, b);
+  loadFloats(cosines + (size_t)t * half + j, c);
+  loadFloats(sines + (size_t)t * half + j, s);
+#pragma unroll
+  for (int n = 0; n < VECTOR; n++) {
+    const float turned = a[n] * c[n] - direction * b[n] * s[n];
+    b[n] = b[n] * c[n] + direction * a[n] * s[n];
+    a[n] = turned;
+  }
+  storeFloats(to, a);
+  storeFloats(to + half, b);
+}
+
+/** state[b, h, start[b] + n] = value[b, h, n]; rows that would lie outside are left out. */
+extern "C" __global__ void write_rows(const T *value, const int *start, T *state, int count, int heads, int length, int rows,
+                                      int width) {
+  const int i = blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= count) return;
+  const int c = i % width, n = i / width % rows, h = i / width / rows % heads, b = i / width / rows / heads;
+  const int at = start[b] + n;
+  if (at >= 0 && at < length) state[(((size_t)b * heads + h) * length + at) * width + c] = value[i];
+}

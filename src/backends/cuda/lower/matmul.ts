@@ -1,0 +1,62 @@
+// Sums of matrix products: cuBLASLt, the first with bias and addend, the others added to its result.
+import type { Value } from '../../../graph/graph.ts';
+import { bytesOf, sizeOf } from '../../../graph/types.ts';
+import type { MatmulShape, MatmulType } from '../ffi/cublaslt.ts';
+import type { MatmulSumAttrs } from '../items.ts';
+import type { Enqueuer, Lowered } from '../step.ts';
+import { reshapeView, rowStride, transposeView, type View } from '../view.ts';
+
+/** How cuBLASLt reads a matrix view: rows that lie `ld` apart, or columns that do when it is transposed. */
+function operand(view: View, trans: boolean): { ld: number; trans: boolean; stride: number } {
+  const rank = view.shape.length;
+  const lead = { shape: view.shape.slice(0, -2), strides: view.strides.slice(0, -2) };
+  const count = sizeOf(lead.shape);
+  const stride = count > 1 ? reshapeView({ ...view, ...lead }, [count])!.strides[0]! : 0;
+  const ld = rowStride(view);
+  if (ld !== null) return { ld, trans, stride };
+  const flipped = transposeView(view, [...lead.shape.keys(), rank - 1, rank - 2]);
+  return { ld: rowStride(flipped)!, trans: !trans, stride };
+}
+
+export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly View[], out: Value): void {
+  const { transA, transB, alpha, bias, accumulate } = attrs;
+  const [m, n] = out.shape.slice(-2) as [number, number];
+  const batch = sizeOf(out.shape.slice(0, -2));
+  const to = run.to(out);
+  const ldd = run.rowStride(out) ?? n;
+  if (sizeOf(out.shape) === 0) return;
+  const extras = views.slice(2 * alpha.length).map((view) => run.at(view));
+  alpha.forEach((scale, t) => {
+    const [viewA, viewB] = [views[2 * t]!, views[2 * t + 1]!];
+    const k = viewA.shape.at(transA[t] ? -2 : -1)!;
+    const first = t === 0;
+    const withC = first ? accumulate : true;
+    if (k === 0) {
+      if (first && !accumulate) run.fill(to, bytesOf(out.type));
+      return;
+    }
+    const [a, b] = [operand(viewA, transA[t] === 1), operand(viewB, transB[t] === 1)];
+    const shape: MatmulShape = {
+      ...{ m, n, k, batch, transA: a.trans, transB: b.trans },
+      type: viewA.root.dtype as MatmulType,
+      outType: out.dtype as MatmulType,
+      ...{ lda: a.ld, ldb: b.ld, ldc: first ? n : ldd, ldd },
+      ...{ strideA: a.stride, strideB: b.stride, strideD: m * n },
+      bias: first && bias,
+      accumulate: withC,
+    };
+    const pointers = {
+      a: run.at(viewA),
+      b: run.at(viewB),
+      c: first && accumulate ? extras.at(-1)! : to,
+      d: to,
+      bias: first && bias ? extras[0]! : 0,
+    };
+    run.matmul(shape, pointers, scale, withC ? 1 : 0);
+  });
+}
+
+export const matmulSum = (attrs: MatmulSumAttrs, { views, outputs }: Lowered) => ({
+  scratch: 0,
+  enqueue: (run: Enqueuer) => enqueueProducts(run, attrs, views, outputs[0]!),
+});
