@@ -39,13 +39,22 @@ export class Kernels {
     private readonly compiler: Compiler,
   ) {}
 
+  private load(source: string, title: string): Handle {
+    const text = `${textOf('prelude.cuh')}\n${textOf('common.cuh')}\n${source}`;
+    return this.driver.loadModule(this.compiler.compile(text, title));
+  }
+
+  /** Compiles kernels of unlike names as one source, which takes a fraction of the time of each by itself. */
+  compileTogether(kernels: readonly Kernel[]): void {
+    const sources = [...new Set(kernels.map(({ source }) => source))].filter((source) => !this.modules.has(source)).sort();
+    if (sources.length === 0) return;
+    const module = this.load(sources.join('\n'), `${sources.length} elementwise kernels`);
+    for (const source of sources) this.modules.set(source, module);
+  }
+
   function({ source, name, shared }: Kernel): Handle {
-    let module = this.modules.get(source);
-    if (module === undefined) {
-      const text = `${textOf('prelude.cuh')}\n${textOf('common.cuh')}\n${source}`;
-      module = this.driver.loadModule(this.compiler.compile(text, name));
-      this.modules.set(source, module);
-    }
+    const module = this.modules.get(source) ?? this.load(source, name);
+    this.modules.set(source, module);
     const key = `${module} ${name} ${shared}`;
     const found = this.functions.get(key) ?? this.driver.function(module, name, shared);
     this.functions.set(key, found);

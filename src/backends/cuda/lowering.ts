@@ -17,7 +17,7 @@ import { readsInPlace, type Unit } from './units.ts';
 import { broadcastView, wholeView } from './view.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: each lowering knows the attributes of its op
-type Lowering = (attrs: any, lowered: Lowered) => Pick<Step, 'scratch' | 'elementwise' | 'enqueue'>;
+type Lowering = (attrs: any, lowered: Lowered) => Pick<Step, 'scratch' | 'kernels' | 'enqueue' | 'elementwise'>;
 
 export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'products'> = {
   adamw: (attrs: AdamwAttrs, { views, outputs }) => adamwAll(attrs, [{ inputs: views, outputs: outputs as Value[] }]),
@@ -108,18 +108,18 @@ function lowerGroup({ items, size }: Unit, layout: Layout, isRead: (value: Value
   };
   // What the group makes is written where an item outside the group reads it.
   const stores = [...own].filter((value) => isRead(value) && readOutside(value, items, layout));
-  const body = pointwiseKernel('pointwise', items, size, operand, inside, stores);
-  const kernel = { source: body.source, name: body.name, shared: 0 };
+  const body = pointwiseKernel(items, size, operand, inside, stores);
   return {
     label: labelOf(items),
     reads: body.loads,
     writes: stores,
     scratch: 0,
     elementwise: true,
+    kernels: [body.kernel],
     enqueue(run: Enqueuer) {
       if (size === 0) return;
       const args = [...body.loads.map((view) => p(run.at(view))), ...stores.map((value) => p(run.to(value)))];
-      run.launch(kernel, ceil(size, THREADS * body.width), THREADS, args);
+      run.launch(body.kernel, ceil(size, THREADS * body.width), THREADS, args);
     },
   };
 

@@ -1,8 +1,10 @@
 // Elementwise ops as C expressions, and the code of a kernel that runs a group of them in one pass over memory.
 // Values stay in float32 between the ops of a group; only what leaves it is rounded to its dtype.
+import { createHash } from 'node:crypto';
 import type { Attrs, Value } from '../../graph/graph.ts';
-import type { DType } from '../../graph/types.ts';
+import { type DType, sizeOf } from '../../graph/types.ts';
 import type { Item } from './items.ts';
+import type { Kernel } from './kernels.ts';
 import { axesOf, type View } from './view.ts';
 
 type Expression = (args: readonly string[], attrs: Attrs, types: readonly DType[]) => string | readonly string[];
@@ -71,8 +73,7 @@ export interface Operand {
 }
 
 export interface PointwiseKernel {
-  readonly source: string;
-  readonly name: string;
+  readonly kernel: Kernel;
   /** elements a thread works on */
   readonly width: number;
   readonly loads: readonly View[];
@@ -128,7 +129,6 @@ const sameView = (a: View, b: View): boolean =>
  * @param stores the group's values that others read
  */
 export function pointwiseKernel(
-  name: string,
   items: readonly Item[],
   size: number,
   operand: (item: Item, input: number) => Operand,
@@ -190,7 +190,7 @@ export function pointwiseKernel(
     ...loads.map(({ root }, n) => `const ${C_TYPE[root.dtype]}* p${n}`),
     ...stores.map(({ dtype }, n) => `${C_TYPE[dtype]}* q${n}`),
   ];
-  const source = `extern "C" __global__ void __launch_bounds__(${THREADS}) ${name}(${parameters.join(', ')}) {
+  const kernel = generated('pointwise', `(${parameters.join(', ')}) {
   const unsigned i = (blockIdx.x * ${THREADS}u + threadIdx.x) * ${width}u;
   if (i >= ${size}u) return;
 ${prologue.map((line) => `  ${line}`).join('\n')}
@@ -201,24 +201,31 @@ ${body.map((line) => `    ${line}`).join('\n')}
   }
 ${stores.map(({ dtype }, n) => `  *(Vec<${C_TYPE[dtype]}, ${width}>*)(q${n} + i) = out${n};`).join('\n')}
 }
-`;
-  return { source, name, width, loads, stores };
+`);
+  return { kernel, width, loads, stores };
 }
 
-/** The kernel that copies a view's elements, of one dtype, to where another view's lie. */
-export function copyKernel(from: View, to: View): { source: string; name: string; blocks: number; threads: number } {
-  const size = from.shape.reduce((a, b) => a * b, 1);
+/** A kernel named after its text, so that many can be compiled as one source. */
+function generated(title: string, rest: string): Kernel {
+  const name = `${title}_${createHash('sha256').update(rest).digest('hex').slice(0, 12)}`;
+  return { source: `extern "C" __global__ void __launch_bounds__(${THREADS}) ${name}${rest}`, name, shared: 0 };
+}
+
+/** The kernel that copies a view's elements, of one dtype, to where another view's lie; and how many blocks it takes. */
+export function copyKernel(from: View, to: View): { kernel: Kernel; blocks: number } {
+  const size = sizeOf(from.shape);
   const type = C_TYPE[from.root.dtype];
-  const wide = [8, 4].find(
-    (width) => access(from, size, width).lanes === 'vector' && access(to, size, width).lanes === 'vector',
-  );
-  const width = wide ?? 1;
+  const isVector = (width: number) => [from, to].every((view) => access(view, size, width).lanes === 'vector');
+  const width = [8, 4].find((candidate) => size % candidate === 0 && isVector(candidate)) ?? 1;
   const unit = width === 1 ? type : `Vec<${type}, ${width}>`;
-  const source = `extern "C" __global__ void __launch_bounds__(${THREADS}) copy(const ${type}* p, ${type}* q) {
+  const kernel = generated(
+    'copy',
+    `(const ${type}* p, ${type}* q) {
   const unsigned i = (blockIdx.x * ${THREADS}u + threadIdx.x) * ${width}u;
   if (i >= ${size}u) return;
   *(${unit}*)(q + ${access(to, size, width).base}) = *(const ${unit}*)(p + ${access(from, size, width).base});
 }
-`;
-  return { source, name: 'copy', blocks: Math.ceil(size / (THREADS * width)), threads: THREADS };
+`,
+  );
+  return { kernel, blocks: Math.ceil(size / (THREADS * width)) };
 }

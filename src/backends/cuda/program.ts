@@ -54,6 +54,7 @@ export class CudaProgram implements Executable {
     private readonly inTurn: <T>(work: () => Promise<T> | T) => Promise<T>,
   ) {
     this.plan = planProgram(graph);
+    device.kernels.compileTogether(this.plan.steps.flatMap(({ kernels }) => kernels ?? []));
     let offset = 0;
     const inputs = new Map<string, { type: TensorType; offset: number }>();
     for (const [name, { type }] of graph.inputs) {

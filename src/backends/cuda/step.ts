@@ -15,6 +15,8 @@ export interface Step {
   readonly scratch: number;
   /** each element is read before it is written, and by the same thread: it can work in place */
   readonly elementwise?: boolean;
+  /** kernels made for it, which are compiled with those of the other steps */
+  readonly kernels?: readonly Kernel[];
   enqueue(run: Enqueuer): void;
 }
 

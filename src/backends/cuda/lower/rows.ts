@@ -2,7 +2,7 @@
 import type { Value } from '../../../graph/graph.ts';
 import { bytesOf, sizeOf } from '../../../graph/types.ts';
 import { kernel } from '../kernels.ts';
-import { C_TYPE, copyKernel } from '../pointwise.ts';
+import { C_TYPE, copyKernel, THREADS } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p, vectorOf } from '../step.ts';
 import { sliceView, type View, wholeView } from '../view.ts';
 
@@ -57,45 +57,52 @@ export const rope = ({ inverse }: { inverse: boolean }, { views: [x, cos, sin], 
   },
 });
 
-/** Copies a view into a box of a contiguous value. */
-function copyInto(run: Enqueuer, from: View, to: Value, starts: readonly number[]): void {
-  if (sizeOf(from.shape) === 0) return;
-  const target = sliceView(
-    wholeView(to),
-    starts,
-    starts.map((start, axis) => start + from.shape[axis]!),
-  );
-  const made = copyKernel(from, target);
-  const kernelOf = { source: made.source, name: made.name, shared: 0 };
-  run.launch(kernelOf, made.blocks, made.threads, [
-    p(run.at(from)),
-    p(run.to(to) + target.offset * bytesOf({ dtype: to.dtype, shape: [] })),
-  ]);
+interface Part {
+  readonly from: View;
+  readonly starts: readonly number[];
 }
 
-export const concat = ({ axis }: { axis: number }, { views, outputs: [out] }: Lowered) => ({
-  scratch: 0,
-  enqueue(run: Enqueuer) {
-    let at = 0;
-    for (const view of views) {
-      copyInto(
-        run,
-        view,
-        out!,
-        view.shape.map((_, n) => (n === axis ? at : 0)),
-      );
-      at += view.shape[axis]!;
-    }
-  },
-});
+/** Copies views into boxes of a contiguous value; what is made in its place already needs none. */
+function copyInto(parts: readonly Part[], to: Value) {
+  const copies = parts
+    .filter(({ from }) => sizeOf(from.shape) > 0)
+    .map(({ from, starts }) => {
+      const ends = starts.map((start, axis) => start + from.shape[axis]!);
+      const target = sliceView(wholeView(to), starts, ends);
+      return { from, target, ...copyKernel(from, target) };
+    });
+  return {
+    kernels: copies.map((copy) => copy.kernel),
+    enqueue(run: Enqueuer) {
+      for (const { from, target, kernel: copy, blocks } of copies) {
+        const [source, goal] = [run.at(from), run.at(target)];
+        if (source !== goal) run.launch(copy, blocks, THREADS, [p(source), p(goal)]);
+      }
+    },
+  };
+}
 
-export const pad = ({ before }: { before: readonly number[] }, { views: [x], outputs: [out] }: Lowered) => ({
-  scratch: 0,
-  enqueue(run: Enqueuer) {
-    run.fill(run.to(out!), bytesOf(out!.type));
-    copyInto(run, x!, out!, before);
-  },
-});
+export const concat = ({ axis }: { axis: number }, { views, outputs: [out] }: Lowered) => {
+  let at = 0;
+  const parts = views.map((from) => {
+    const starts = from.shape.map((_, n) => (n === axis ? at : 0));
+    at += from.shape[axis]!;
+    return { from, starts };
+  });
+  return { scratch: 0, ...copyInto(parts, out!) };
+};
+
+export const pad = ({ before }: { before: readonly number[] }, { views: [x], outputs: [out] }: Lowered) => {
+  const copy = copyInto([{ from: x!, starts: before }], out!);
+  return {
+    scratch: 0,
+    kernels: copy.kernels,
+    enqueue(run: Enqueuer) {
+      run.fill(run.to(out!), bytesOf(out!.type));
+      copy.enqueue(run);
+    },
+  };
+};
 
 const SHARES = 32;
 

@@ -1,0 +1,51 @@
+// Every op on the CUDA backend against the float64 oracle. On a machine with an NVIDIA card it runs there (a card that is
+// present and cannot be used is a failure); elsewhere the same backend and kernels run on the emulator, where g++ is.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Backend, Tensors } from '../../src/backends/contract.ts';
+import { Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
+import { isFloat } from '../../src/graph/types.ts';
+import { verify } from '../../src/graph/verify.ts';
+import { ops } from '../../src/ops/index.ts';
+import { ExactGraph, hostInputs, oracle, programOf, relativeError, sampleData } from '../conformance/samples.ts';
+import { openCuda } from './backend.ts';
+
+const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
+  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, data: sampleData(sample, i + 1) })),
+);
+
+// As test/conformance: float32 sums of ~40 products, some through exp and divisions.
+const FLOAT32 = 2e-5;
+
+const cuda = await openCuda();
+
+describe.skipIf(!cuda.backend)(`every op on ${cuda.title}`, () => {
+  let results: Tensors;
+  let program: Awaited<ReturnType<Backend['compile']>>;
+
+  // All samples are one program: one compilation, and a plan with many lifetimes.
+  beforeAll(async () => {
+    const backend = cuda.backend!;
+    const graph = new Graph(new Set(['attention', 'attention_grad', 'cached_attention']));
+    const inputs: Tensors = {};
+    cases.forEach(({ op, sample, data }, n) => {
+      const values = sample.inputs.map(({ shape, dtype }, i) => graph.input(`${n}.x${i}`, shape, dtype));
+      for (const [name, array] of Object.entries(hostInputs(sample, data))) inputs[`${n}.${name}`] = array;
+      graph.apply(op, values, sample.attrs).forEach((value: Value, i: number) => {
+        graph.output(`${n}.y${i}`, value);
+      });
+    });
+    verify(graph);
+    program = await backend.compile(graph);
+    results = await program.run(inputs);
+  });
+  afterAll(() => program?.dispose());
+
+  test.each(cases.map((one, n) => ({ ...one, n })))('$title', ({ op, sample, data, n }) => {
+    const graph = programOf(new ExactGraph(), op, sample);
+    const expected = oracle(graph, data);
+    for (const [output, value] of graph.outputs) {
+      const tolerance = isFloat(value.dtype) ? FLOAT32 : 0;
+      expect(relativeError(results[`${n}.${output}`]!, expected[output]!), `${output} ${value}`).toBeLessThanOrEqual(tolerance);
+    }
+  });
+});
