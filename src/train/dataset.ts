@@ -45,21 +45,26 @@ export async function encodeRows(
         samples.push({
           name: row.image,
           images: [image as ResizedImage],
-          ...processor.sample([grid], prompt, row.text),
+          ...processor.sample([grid], prompt, row.text, { name: row.image }),
         });
         labels.push(row.text);
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
-        dropped.push({ name: row.image, reason: messageOf(error) });
+        const message = messageOf(error);
+        const prefix = `${row.image}: `;
+        const reason = message.startsWith(prefix) ? message.slice(prefix.length) : message;
+        dropped.push({ name: row.image, reason });
       }
     }
     progress.update(Math.min(rows.length, start + AT_ONCE));
   }
   progress.stop();
-  if (samples.length === 0)
+  if (samples.length === 0) {
+    const first = dropped[0];
     throw new InputError(
-      `none of ${rows.length} samples can be used; the first: ${dropped[0]?.reason ?? 'the list is empty'}`,
+      `none of ${rows.length} samples can be used; ${first ? `the first: ${first.name}: ${first.reason}` : 'the list is empty'}`,
     );
+  }
   return { samples, labels, dropped };
 }
 

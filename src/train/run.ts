@@ -1,6 +1,6 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import { readConversations, writeAtomically } from '../data/conversation.ts';
@@ -16,7 +16,7 @@ import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
-import { loadCheckpoint, saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { loadCheckpoint, resumable, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { chooseBucket, misfit, pack } from './packing.ts';
 import { countSteps, planSteps } from './plan.ts';
@@ -123,6 +123,8 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     else await saveModel(folder, config.model, model, backend, 'BF16');
     await saveTrainedSettings(folder, { prompt, sizing: processor.sizing });
   };
+  const record = (entry: object): Promise<void> =>
+    resumable(metricsFile, () => appendFile(metricsFile, `${JSON.stringify(entry)}\n`));
   const evaluate = async (): Promise<Evaluation | null> => {
     if (!val) return null;
     const generator = new Generator(backend, model, lora);
@@ -160,26 +162,19 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     seen += micro.flat().length;
     const rate = seen / ((performance.now() - started) / 1000);
     progress.update(state.step, `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s`);
-    await appendFile(
-      metricsFile,
-      `${JSON.stringify({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate })}\n`,
-    );
+    await record({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate });
     const last = state.step === total;
     if (last || state.step % config.eval.every_steps === 0) {
       evaluation = await evaluate();
       if (evaluation) {
-        await appendFile(metricsFile, `${JSON.stringify({ step: state.step, evaluation })}\n`);
+        await record({ step: state.step, evaluation });
         say(
           `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
         );
         const value = metricValue(evaluation, config.eval.metric);
         if (!state.best || value < state.best.value) {
           state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
-          const best = join(config.output, 'best');
-          await rm(`${best}.tmp`, { recursive: true, force: true });
-          await writeModel(`${best}.tmp`);
-          await rm(best, { recursive: true, force: true });
-          await rename(`${best}.tmp`, best);
+          await writeFolder(join(config.output, 'best'), writeModel);
         } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
         stoppedEarly =
           state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
@@ -191,7 +186,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   progress.stop();
   await trainer.dispose();
   const output = join(config.output, lora ? 'adapter' : 'model');
-  await writeModel(output);
+  await writeFolder(output, writeModel);
   return { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped: kept.dropped.length };
 }
 

@@ -57,7 +57,7 @@ export function command(): Command {
       });
       const { processor } = model;
       const prompts: EncodedSample[] = [];
-      const faults: string[] = [];
+      let faults = 0;
       for (const source of sources) {
         try {
           prompts.push(
@@ -68,7 +68,10 @@ export function command(): Command {
         } catch (error) {
           // One bad image keeps no other from being read; the exit code tells.
           if (!(error instanceof InputError)) throw error;
-          faults.push(messageOf(error));
+          const message = messageOf(error);
+          say(`error: ${message}`);
+          if (flags.json) printJson({ image: source, error: { kind: 'input', message } });
+          faults++;
         }
       }
       const options: GenerateOptions = {
@@ -88,8 +91,7 @@ export function command(): Command {
         if (flags.json) printJson({ image, latex: text, confidence });
         else process.stdout.write(readings.length === 1 ? `${text}\n` : `${image}\t${text}\n`);
       }
-      for (const fault of faults) say(`error: ${fault}`);
-      if (faults.length > 0) process.exitCode = 2;
+      if (faults > 0) process.exitCode = 2;
     });
 }
 

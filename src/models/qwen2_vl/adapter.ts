@@ -13,6 +13,7 @@ import type { Qwen2VLConfig } from './config.ts';
 import { hubName, linearModules, nestedName } from './parameters.ts';
 
 const PREFIX = 'base_model.model.';
+const SHOWN_FAULTS = 40;
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
@@ -190,11 +191,13 @@ export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend
     }
     const known = new Set(wanted.map((w) => w.name));
     for (const [name, key] of keys) if (!known.has(name)) faults.push(`unexpected: ${key}`);
-    if (faults.length > 0)
+    if (faults.length > 0) {
+      const more = faults.length > SHOWN_FAULTS ? `\n  … and ${faults.length - SHOWN_FAULTS} more` : '';
       throw new InputError(
-        `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ${faults.slice(0, 40).join('\n  ')}\n` +
-          'Use it with the base it was trained on.',
+        `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ` +
+          `${faults.slice(0, SHOWN_FAULTS).join('\n  ')}${more}\nUse it with the base it was trained on.`,
       );
+    }
     for (const { name, shape } of wanted)
       backend.setState(name, { dtype: 'f32', shape }, await file.read(keys.get(name) as string));
   } finally {
