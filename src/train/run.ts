@@ -18,12 +18,12 @@ import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
 import { loadCheckpoint, resumable, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
-import { chooseBucket, misfit, pack } from './packing.ts';
-import { countSteps, planSteps } from './plan.ts';
-import { preflight } from './preflight.ts';
+import { chooseBucket, misfit, type Placement, pack } from './packing.ts';
+import { countSteps, type PlannedStep, planSteps } from './plan.ts';
+import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_config.ts';
 import { scheduleFactor } from './schedule.ts';
-import { Trainer } from './trainer.ts';
+import { Trainer, type TrainerOptions, tracePrograms } from './trainer.ts';
 
 export interface RunResult {
   readonly output: string;
@@ -89,21 +89,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     : parameters(model)
         .map((p) => p.name)
         .filter(isOpen);
-  preflight({ config, model, encoded: kept, bucket, total, trained, backend });
-
-  const identity = createHash('sha256')
-    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, prompt, total]))
-    .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
-    .digest('hex')
-    .slice(0, 16);
-  const checkpointRoot = join(config.output, 'checkpoints');
-  await mkdir(checkpointRoot, { recursive: true });
-  const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
-  if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
-  const metricsFile = join(config.output, 'metrics.jsonl');
-  await keepMetrics(metricsFile, restored?.step ?? 0);
-
-  const trainer = await Trainer.create(backend, model, {
+  const options: TrainerOptions = {
     bucket,
     accumulate: train.accumulate,
     lora,
@@ -117,7 +103,23 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
       weightDecay: train.weight_decay,
       maxGradNorm: train.max_grad_norm,
     },
-  });
+  };
+  const programs = tracePrograms(backend, model, options);
+  preflight({ config, model, encoded: kept, bucket, total, lora, trained, backend, programs });
+
+  const identity = createHash('sha256')
+    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, prompt, total]))
+    .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
+    .digest('hex')
+    .slice(0, 16);
+  const checkpointRoot = join(config.output, 'checkpoints');
+  await mkdir(checkpointRoot, { recursive: true });
+  const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
+  if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
+  const metricsFile = join(config.output, 'metrics.jsonl');
+  await keepMetrics(metricsFile, restored?.step ?? 0);
+
+  const trainer = await Trainer.create(backend, model, options, programs);
   const writeModel = async (folder: string) => {
     if (lora) await saveAdapter(folder, model, written, backend, config.model);
     else await saveModel(folder, config.model, model, backend, 'BF16');
@@ -150,11 +152,14 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   let loss = Number.NaN;
   let stoppedEarly = false;
   let seen = 0;
+  const probe = planSteps(sizes, bucket, train.accumulate, train.seed, 0).next().value as PlannedStep;
+  const left = { left: total - state.step, accumulate: train.accumulate };
+  if (left.left > 0) await tellTime(trainer, programs, kept.samples, probe.micro[0] as Placement[], left);
   const started = performance.now();
   const progress = bar('training', total);
   const steps = planSteps(sizes, bucket, train.accumulate, train.seed, state.step);
   while (state.step < total && !stoppedEarly) {
-    const { micro, epoch } = steps.next().value as { micro: ReturnType<typeof pack>; epoch: number };
+    const { micro, epoch } = steps.next().value as PlannedStep;
     const lr = train.lr * scheduleFactor(train.schedule, state.step, warmup, total);
     const result = await trainer.step(kept.samples, micro, state.step + 1, state.tick, lr);
     state = { ...state, step: state.step + 1, tick: state.tick + micro.length };
