@@ -12,7 +12,7 @@ import { loadWeights } from '../models/qwen2_vl/load.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
-import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
@@ -51,12 +51,16 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image));
   const model = processor.config;
-  const prompt = config.data.prompt ?? DEFAULT_PROMPT;
+  const instruction: Instruction = {
+    prompt: config.data.prompt ?? DEFAULT_PROMPT,
+    replaces: config.data.prompt !== undefined,
+  };
   const rows = await readConversations(config.data.train);
   const valRows =
     config.data.val === undefined ? [] : (await readConversations(config.data.val)).slice(0, config.eval.count);
-  const encoded = await encodeRows(rows, processor, prompt, 'reading');
-  const validation = valRows.length > 0 ? await encodeRows(valRows, processor, prompt, 'reading validation') : null;
+  const encoded = await encodeRows(rows, processor, instruction, 'reading');
+  const validation =
+    valRows.length > 0 ? await encodeRows(valRows, processor, instruction, 'reading validation') : null;
 
   const bucket = chooseBucket(
     encoded.samples.map(sizeOfSample),
@@ -108,7 +112,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   preflight({ config, model, encoded: kept, bucket, total, lora, trained, backend, programs });
 
   const identity = createHash('sha256')
-    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, prompt, total]))
+    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, instruction, total]))
     .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
     .digest('hex')
     .slice(0, 16);
@@ -123,7 +127,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   const writeModel = async (folder: string) => {
     if (lora) await saveAdapter(folder, model, written, backend, config.model);
     else await saveModel(folder, config.model, model, backend, 'BF16');
-    await saveTrainedSettings(folder, { prompt, sizing: processor.sizing });
+    await saveTrainedSettings(folder, { ...instruction, sizing: processor.sizing });
   };
   const record = (entry: object): Promise<void> =>
     resumable(metricsFile, () => appendFile(metricsFile, `${JSON.stringify(entry)}\n`));

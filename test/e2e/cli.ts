@@ -18,6 +18,11 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** What was written on stdout in this process, call by call. */
+export interface FinishedHere extends Finished {
+  readonly writes: readonly string[];
+}
+
 async function finished(file: string, args: readonly string[]): Promise<Finished> {
   try {
     return { code: 0, ...(await run(file, args)) };
@@ -30,11 +35,11 @@ async function finished(file: string, args: readonly string[]): Promise<Finished
 export const texlens = (...args: string[]): Promise<Finished> => finished(process.execPath, [MAIN, ...args]);
 
 /** The same in this process, from the sources: many short commands are quicker so. */
-export async function texlensHere(...args: string[]): Promise<Finished> {
-  let stdout = '';
+export async function texlensHere(...args: string[]): Promise<FinishedHere> {
+  const writes: string[] = [];
   let stderr = '';
   const out = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text);
+    writes.push(String(text));
     return true;
   });
   const err = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
@@ -43,7 +48,7 @@ export async function texlensHere(...args: string[]): Promise<Finished> {
   });
   try {
     const code = await main(args);
-    return { code, stdout, stderr };
+    return { code, stdout: writes.join(''), stderr, writes };
   } finally {
     out.mockRestore();
     err.mockRestore();

@@ -1,8 +1,9 @@
 // The whole job through the built command line: new model, data, training, kill and resume, evaluation, prediction.
 import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { lastJson, MAIN, texlens, type Workspace, workspace } from './cli.ts';
+import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
 describe('from nothing to LaTeX', () => {
   let home: Workspace;
@@ -53,6 +54,76 @@ describe('from nothing to LaTeX', () => {
     const image = at('data', 'images', '000000.png');
     const read = await texlens('predict', image, ...model, '--max-new-tokens', '8', '--json');
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: expect.any(String), confidence: expect.any(Number) });
+  });
+
+  it('streams one image to a terminal token by token, and the text is the one that a pipe gets', async () => {
+    const args = ['predict', at('data', 'images', '000000.png'), '--adapter', at('whole', 'adapter')];
+    const sampled = [...args, '--max-new-tokens', '12', '--temperature', '5'];
+    const piped = await texlensHere(...sampled);
+    expect(piped.code, piped.stderr).toBe(0);
+    const { isTTY } = process.stdout;
+    process.stdout.isTTY = true;
+    const streamed = await texlensHere(...sampled).finally(() => {
+      process.stdout.isTTY = isTTY;
+    });
+    expect(streamed.stdout).toBe(piped.stdout);
+    expect(streamed.writes.filter((text) => text.trim() !== '').length).toBeGreaterThan(3);
+    expect(piped.writes).toHaveLength(1);
+  });
+
+  it('prints a JSON line an image, as each is done', async () => {
+    const read = await texlensHere(
+      ...['predict', at('data', 'images'), '--model', at('base'), '--max-new-tokens', '2', '--batch', '16', '--json'],
+    );
+    const lines = jsonLines(read.stdout);
+    expect(lines).toHaveLength(40);
+    expect(new Set(lines.map(({ image }) => image)).size).toBe(40);
+    for (const line of lines)
+      expect(line).toEqual({ image: expect.any(String), latex: expect.any(String), confidence: expect.any(Number) });
+  });
+
+  it('without --model takes the bundled one, wherever it is run, and says so when there is none', async () => {
+    const bundled = existsSync(new URL('../../models/base/config.json', import.meta.url));
+    const cwd = process.cwd();
+    process.chdir(at('data'));
+    const read = await texlensHere('predict', 'images/000000.png', '--max-new-tokens', '2').finally(() =>
+      process.chdir(cwd),
+    );
+    expect(read.code, read.stderr).toBe(bundled ? 0 : 2);
+    if (!bundled) expect(read.stderr).toContain('this package comes without a base model; give one with --model');
+  });
+
+  it('trains, evaluates and reads samples of several images, in a list or between marks', async () => {
+    const image = (i: number) => at('data', 'images', `00000${i}.png`);
+    const marked = (...paths: string[]) => paths.map((path) => `<|vision_start|>${path}<|vision_end|>`).join('');
+    const entry = (value: unknown, latex: string) => ({
+      id: 'i',
+      conversations: [
+        { role: 'user', value },
+        { role: 'assistant', value: latex },
+      ],
+    });
+    const file = at('several.json');
+    await writeFile(
+      file,
+      JSON.stringify([
+        entry(image(0), 'x'),
+        entry([image(1), image(2)], 'x + y'),
+        entry(`Add ${marked(image(3), image(4), image(5))}`, 'z'),
+      ]),
+    );
+    const output = at('several');
+    const flags = ['--train-data', file, '--val-data', file, '--output', output, '--max-steps', '2'];
+    const trained = await texlensHere('train', config, ...flags, '--json');
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(trained.stderr).toContain('samples: 3 (0 dropped)');
+    const model = ['--model', at('base'), '--adapter', at('several', 'adapter'), '--max-new-tokens', '2', '--json'];
+    const scored = await texlensHere('eval', ...model, '--data', file);
+    expect(lastJson(scored.stdout)).toMatchObject({ count: 3, dropped: 0 });
+    const read = await texlensHere('predict', image(1), image(2), '--together', ...model);
+    expect(jsonLines(read.stdout)).toEqual([
+      { image: `${image(1)}, ${image(2)}`, latex: expect.any(String), confidence: expect.any(Number) },
+    ]);
   });
 
   it('resuming with another configuration is refused', async () => {

@@ -23,6 +23,7 @@ const AdapterConfig = z.looseObject({
   lora_alpha: z.number().positive(),
   lora_dropout: z.number().min(0).max(1).default(0),
   use_rslora: z.boolean().default(false),
+  base_model_name_or_path: z.string().nullish(),
   use_dora: z.literal(false, 'DoRA adapters are not supported').default(false),
   bias: z.literal('none', 'trained biases are not supported').default('none'),
   target_modules: z.union([z.string(), z.array(z.string())]),
@@ -138,8 +139,8 @@ export async function saveAdapter(
   await writeFile(join(folder, ADAPTER_CONFIG), `${JSON.stringify(written, null, 2)}\n`);
 }
 
-/** Reads adapter_config.json. */
-export async function readAdapterConfig(folder: string): Promise<LoraSettings> {
+/** Reads adapter_config.json: the settings, and the base model that it names. */
+export async function readAdapterConfig(folder: string): Promise<LoraSettings & { readonly base: string | null }> {
   const file = join(folder, ADAPTER_CONFIG);
   let json: unknown;
   try {
@@ -162,6 +163,7 @@ export async function readAdapterConfig(folder: string): Promise<LoraSettings> {
     dropout: c.lora_dropout,
     rslora: c.use_rslora,
     targetModules: c.target_modules,
+    base: c.base_model_name_or_path ?? null,
   };
 }
 
