@@ -1,18 +1,10 @@
 // The CSV and the conversation JSON: round trips, faults by line, splits.
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { InputError } from '../shared/errors.ts';
-import {
-  checkImages,
-  readConversations,
-  readCsv,
-  readLabels,
-  split,
-  writeConversations,
-  writeCsv,
-} from './conversation.ts';
+import { readConversations, readCsv, readLabels, split, writeConversations, writeCsv } from './conversation.ts';
 
 let folder = '';
 beforeAll(async () => {
@@ -39,9 +31,27 @@ describe('round trips', () => {
     );
     expect(await readFile(path, 'utf8')).toContain('Ünïcode');
     expect(await readConversations(path)).toEqual([
-      { image: join(folder, 'images/a.png'), text: ROWS[0]!.text },
-      ROWS[1],
+      { images: [join(folder, 'images/a.png')], text: ROWS[0]!.text },
+      { images: ['/else/b.png'], text: ROWS[1]!.text },
     ]);
+  });
+
+  it.each([
+    ['a list', ['a.png', '/b.png'], { images: ['a.png', '/b.png'] }],
+    ['marks alone', '<|vision_start|>a.png<|vision_end|>', { images: ['a.png'] }],
+    [
+      'marks and an instruction',
+      'Compare:\n<|vision_start|> a.png <|vision_end|><|vision_start|>/b.png<|vision_end|>',
+      { images: ['a.png', '/b.png'], prompt: 'Compare:' },
+    ],
+  ])('reads images given as %s', async (_, value, read) => {
+    const turns = [
+      { role: 'user', value },
+      { role: 'assistant', value: 'x' },
+    ];
+    const path = await file('several.json', JSON.stringify([{ id: 'i', conversations: turns }]));
+    const images = read.images.map((image) => resolve(folder, image));
+    expect(await readConversations(path)).toEqual([{ ...read, images, text: 'x' }]);
   });
 
   it('writes image_path,text and reads it back', async () => {
@@ -58,6 +68,11 @@ describe('faults', () => {
     ['comma.json', '[\n  1\n  2\n]', /comma\.json:3: broken JSON/],
     ['object.json', '{}', /not a conversation list/],
     ['turns.json', '[{"id":"i","conversations":[]}]', /entry 1 is not a conversation/],
+    [
+      'marks.json',
+      '[{"id":"i7","conversations":[{"role":"user","value":"<|vision_start|>a.png"},{"role":"assistant","value":"x"}]}]',
+      /entry 1: the image of i7 is not marked as <\|vision_start\|>path<\|vision_end\|>/,
+    ],
     [
       'empty.json',
       '[{"id":"i7","conversations":[{"role":"user","value":"a.png"},{"role":"assistant","value":" "}]}]',
@@ -82,10 +97,7 @@ describe('faults', () => {
     await expect(fault).rejects.toThrow(message);
   });
 
-  it('names the row of a missing image, and a missing file', async () => {
-    await expect(checkImages('d.csv', [{ image: '/no/such.png', text: 'x' }])).rejects.toThrow(
-      /row 1: \/no\/such\.png/,
-    );
+  it('names a missing file', async () => {
     await expect(readCsv(join(folder, 'absent.csv'))).rejects.toThrow(/absent\.csv: cannot be read/);
   });
 });

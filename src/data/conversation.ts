@@ -1,6 +1,6 @@
 // The tutorial's two files: a CSV image_path,text and the conversation JSON, which train and validation are split into.
 // Image paths in them are relative to the file that holds them, or absolute; they come back resolved.
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import { z } from 'zod';
@@ -13,10 +13,20 @@ export interface LabelledImage {
   readonly text: string;
 }
 
+/** An entry of the conversation JSON. */
+export interface Conversation {
+  readonly images: readonly string[];
+  /** the instruction beside the images, where the entry has one */
+  readonly prompt?: string;
+  /** the answer */
+  readonly text: string;
+}
+
+const path = z.string().min(1);
 const Entry = z.object({
   id: z.string(),
   conversations: z.tuple([
-    z.object({ role: z.literal('user'), value: z.string().min(1) }),
+    z.object({ role: z.literal('user'), value: z.union([path, z.array(path).min(1)]) }),
     z.object({ role: z.literal('assistant'), value: z.string() }),
   ]),
 });
@@ -59,8 +69,23 @@ export function writeConversations(file: string, rows: readonly LabelledImage[])
   return writeAtomically(file, `${conversationsText(rows)}\n`);
 }
 
+const IMAGE_TAG = /<\|vision_start\|>(.*?)<\|vision_end\|>/g;
+
+/**
+ * A user's turn: one path, as the tutorial writes it, a list of paths, or text with paths between Qwen's marks, as in
+ * "Read: <|vision_start|>a.png<|vision_end|>". Null when the marks are broken.
+ */
+function readUser(value: string | readonly string[]): Pick<Conversation, 'images' | 'prompt'> | null {
+  if (typeof value !== 'string') return { images: value };
+  if (!/<\|vision_(start|end)\|>/.test(value)) return { images: [value] };
+  const images = Array.from(value.matchAll(IMAGE_TAG), (match) => (match[1] as string).trim());
+  const prompt = value.replace(IMAGE_TAG, '').trim();
+  if (images.length === 0 || images.includes('') || /<\|vision_(start|end)\|>/.test(prompt)) return null;
+  return prompt === '' ? { images } : { images, prompt };
+}
+
 /** Reads the conversation JSON; faults are InputErrors that name the entry or the line. */
-export async function readConversations(file: string): Promise<LabelledImage[]> {
+export async function readConversations(file: string): Promise<Conversation[]> {
   const text = (await readText(file, 'a conversation JSON as `texlens prepare` writes it')).replace(/^\uFEFF/, '');
   let json: unknown;
   try {
@@ -74,7 +99,7 @@ export async function readConversations(file: string): Promise<LabelledImage[]> 
     const parsed = Entry.safeParse(value);
     if (!parsed.success) {
       throw new InputError(
-        `${file}: entry ${i + 1} is not a conversation of user (image path) and assistant (LaTeX):\n${z.prettifyError(parsed.error)}`,
+        `${file}: entry ${i + 1} is not a conversation of user (an image path, or a list of them) and assistant (LaTeX):\n${z.prettifyError(parsed.error)}`,
       );
     }
     const [user, assistant] = parsed.data.conversations;
@@ -83,7 +108,13 @@ export async function readConversations(file: string): Promise<LabelledImage[]> 
         `${file}: entry ${i + 1}: the label of ${parsed.data.id} is empty; give it a label or drop it.`,
       );
     }
-    return { image: resolved(file, user.value), text: assistant.value };
+    const read = readUser(user.value);
+    if (!read) {
+      throw new InputError(
+        `${file}: entry ${i + 1}: the image of ${parsed.data.id} is not marked as <|vision_start|>path<|vision_end|>; got ${JSON.stringify(user.value)}.`,
+      );
+    }
+    return { ...read, images: read.images.map((image) => resolved(file, image)), text: assistant.value };
   });
 }
 
@@ -112,23 +143,6 @@ export async function readCsv(file: string): Promise<LabelledImage[]> {
     if (text.trim() === '') throw new InputError(`${file}:${line}: the label is empty; give one or drop the row.`);
   }
   return rows.map(({ image, text }) => ({ image, text }));
-}
-
-/** Throws an InputError naming the first rows whose image file is not there. */
-export async function checkImages(file: string, rows: readonly LabelledImage[]): Promise<void> {
-  const missing: string[] = [];
-  for (const [i, { image }] of rows.entries()) {
-    const found = await stat(image).then(
-      (info) => info.isFile(),
-      () => false,
-    );
-    if (!found) missing.push(`row ${i + 1}: ${image}`);
-  }
-  if (missing.length === 0) return;
-  throw new InputError(
-    `${file}: ${missing.length} of ${rows.length} images are not there:\n  ${missing.slice(0, 5).join('\n  ')}\n` +
-      `Paths count from ${dirname(file)}; move the images there, or drop the rows.`,
-  );
 }
 
 export interface Columns {

@@ -1,4 +1,4 @@
-// Reads many images: batches of alike lengths through the generator, results in the given order.
+// Reads many images: batches of alike lengths through the generator.
 
 import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
@@ -9,7 +9,30 @@ export interface Reading extends Generation {
   readonly text: string;
 }
 
-/** Prompts are sorted by length so that a batch wastes little; `title` shows a progress bar. */
+/**
+ * Readings as their batches finish, with the index of each one's prompt: prompts are sorted by length, so that a batch
+ * wastes little.
+ */
+export async function* readEach(
+  generator: Generator,
+  tokenizer: Tokenizer,
+  prompts: readonly EncodedSample[],
+  options: GenerateOptions,
+  batchSize: number,
+): AsyncGenerator<{ index: number; reading: Reading }> {
+  const order = Array.from(prompts.keys()).sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
+  for (let start = 0; start < order.length; start += batchSize) {
+    const batch = order.slice(start, start + batchSize);
+    const results = await generator.generate(
+      batch.map((i) => prompts[i] as EncodedSample),
+      options,
+    );
+    for (const [j, result] of results.entries())
+      yield { index: batch[j] as number, reading: { ...result, text: tokenizer.decode(result.ids) } };
+  }
+}
+
+/** All readings in the order of their prompts; `title` shows a progress bar. */
 export async function readAll(
   generator: Generator,
   tokenizer: Tokenizer,
@@ -18,18 +41,12 @@ export async function readAll(
   batchSize = 16,
   title?: string,
 ): Promise<Reading[]> {
-  const order = Array.from(prompts.keys()).sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
   const out = new Array<Reading>(prompts.length);
   const progress = title === undefined ? null : bar(title, prompts.length);
-  for (let start = 0; start < order.length; start += batchSize) {
-    const batch = order.slice(start, start + batchSize);
-    const results = await generator.generate(
-      batch.map((i) => prompts[i] as EncodedSample),
-      options,
-    );
-    for (const [j, result] of results.entries())
-      out[batch[j] as number] = { ...result, text: tokenizer.decode(result.ids) };
-    progress?.update(Math.min(prompts.length, start + batchSize));
+  let done = 0;
+  for await (const { index, reading } of readEach(generator, tokenizer, prompts, options, batchSize)) {
+    out[index] = reading;
+    progress?.update(++done);
   }
   progress?.stop();
   return out;

@@ -20,7 +20,35 @@ const STATE = 'trainer_state.json';
 const TENSORS = 'training_state.safetensors';
 const folderOf = (root: string, step: number): string => join(root, `checkpoint-${step}`);
 
-/** Writes trained weights, moments and state under `root`/checkpoint-N, then removes all but the newest `keep`. */
+/** Runs a write of a training run; when it fails, the error says how to go on. */
+export async function resumable<T>(what: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write();
+  } catch (error) {
+    throw new RunError(
+      `${what}: could not be written. ${messageOf(error).replace(/\.?$/, '.')} Earlier checkpoints are whole: ` +
+        'free space and run again with --resume.',
+    );
+  }
+}
+
+/** Replaces a folder by what `write` puts into a temporary one beside it, whole or not at all. */
+export async function writeFolder(folder: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${folder}.${process.pid}.tmp`;
+  await resumable(folder, async () => {
+    try {
+      await mkdir(temporary, { recursive: true });
+      await write(temporary);
+      await rm(folder, { recursive: true, force: true });
+      await rename(temporary, folder);
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw error;
+    }
+  });
+}
+
+/** Writes trained weights, moments and state under `root`/checkpoint-N, then removes all but the newest `keep` of them. */
 export async function saveCheckpoint(
   root: string,
   state: TrainerState,
@@ -30,9 +58,7 @@ export async function saveCheckpoint(
   writeModel: (folder: string) => Promise<void>,
 ): Promise<string> {
   const folder = folderOf(root, state.step);
-  const temporary = `${folder}.${process.pid}.tmp`;
-  try {
-    await mkdir(temporary, { recursive: true });
+  await writeFolder(folder, async (temporary) => {
     const names = trained.flatMap((name) => [name, momentState(name, 'm'), momentState(name, 'v')]);
     const tensors = new Map(
       names.map((name) => {
@@ -43,15 +69,9 @@ export async function saveCheckpoint(
     await writeSafetensors(join(temporary, TENSORS), tensors, { dtype: 'F32' });
     await writeModel(temporary);
     await writeFile(join(temporary, STATE), `${JSON.stringify(state, null, 2)}\n`);
-    await rm(folder, { recursive: true, force: true });
-    await rename(temporary, folder);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw new RunError(
-      `${folder}: the checkpoint could not be written (${messageOf(error)}); earlier checkpoints are whole. Free space and run again with --resume.`,
-    );
-  }
-  const all = await checkpoints(root);
+  });
+  // Later ones are of an earlier run, and must not push out this one's.
+  const all = (await checkpoints(root)).filter((step) => step <= state.step);
   for (const step of all.slice(0, Math.max(0, all.length - keep)))
     await rm(folderOf(root, step), { recursive: true, force: true });
   return folder;

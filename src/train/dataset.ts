@@ -1,7 +1,8 @@
 // Labelled images to encoded samples; what cannot be used is refused by name, never cut.
-import type { LabelledImage } from '../data/conversation.ts';
+import type { Conversation } from '../data/conversation.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
+import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
 import type { SampleSize } from './packing.ts';
@@ -24,9 +25,9 @@ export interface Encoded {
 
 /** Decodes, resizes and tokenises every row; unreadable ones are dropped with their reason, and none left is an error. */
 export async function encodeRows(
-  rows: readonly LabelledImage[],
+  rows: readonly Conversation[],
   processor: Processor,
-  prompt: string,
+  { prompt, replaces }: Instruction,
   title: string,
 ): Promise<Encoded> {
   const samples: EncodedSample[] = [];
@@ -36,30 +37,35 @@ export async function encodeRows(
   // Decoding runs on other threads, so several images are under way at once.
   for (let start = 0; start < rows.length; start += AT_ONCE) {
     const part = rows.slice(start, start + AT_ONCE);
-    const images = await Promise.all(part.map((row) => processor.image(row.image).catch((error: unknown) => error)));
+    const decoded: (ResizedImage[] | Error)[] = await Promise.all(
+      part.map((row) => Promise.all(row.images.map((image) => processor.image(image))).catch((error: Error) => error)),
+    );
     for (const [i, row] of part.entries()) {
+      const name = row.images.join(', ');
       try {
-        const image = images[i];
-        if (image instanceof Error) throw image;
-        const { grid } = image as ResizedImage;
-        samples.push({
-          name: row.image,
-          images: [image as ResizedImage],
-          ...processor.sample([grid], prompt, row.text),
-        });
+        const images = decoded[i] as ResizedImage[] | Error;
+        if (images instanceof Error) throw images;
+        const own = replaces ? prompt : (row.prompt ?? prompt);
+        const grids = images.map((image) => image.grid);
+        samples.push({ name, images, ...processor.sample(grids, own, row.text, { name }) });
         labels.push(row.text);
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
-        dropped.push({ name: row.image, reason: messageOf(error) });
+        const message = messageOf(error);
+        const prefix = `${name}: `;
+        const reason = message.startsWith(prefix) ? message.slice(prefix.length) : message;
+        dropped.push({ name, reason });
       }
     }
     progress.update(Math.min(rows.length, start + AT_ONCE));
   }
   progress.stop();
-  if (samples.length === 0)
+  if (samples.length === 0) {
+    const first = dropped[0];
     throw new InputError(
-      `none of ${rows.length} samples can be used; the first: ${dropped[0]?.reason ?? 'the list is empty'}`,
+      `none of ${rows.length} samples can be used; ${first ? `the first: ${first.name}: ${first.reason}` : 'the list is empty'}`,
     );
+  }
   return { samples, labels, dropped };
 }
 

@@ -1,13 +1,20 @@
-// What is told before the first step: samples, token histogram, what is dropped and why, what trains, memory.
+// What is told before the first step: samples, token histogram, what is dropped and why, what trains module by module,
+// memory from the plan of the traced programs, and time from a forward pass that is run and timed.
 import { totalmem } from 'node:os';
 import type { Backend } from '../backends/contract.ts';
+import type { Value } from '../graph/graph.ts';
 import { bytesOf, sizeOf } from '../graph/types.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
-import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
+import { linearModules, parameters, type Tower, towerOf } from '../models/qwen2_vl/parameters.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
+import { type LoraSpec, loraScale } from '../nn/scope.ts';
+import { countFlops } from '../passes/cost.ts';
+import { planMemory } from '../passes/memory_plan.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
+import type { Placement } from './packing.ts';
 import type { RunConfig } from './run_config.ts';
+import type { Programs, Trainer } from './trainer.ts';
 
 export interface PreflightInput {
   readonly config: RunConfig;
@@ -15,18 +22,32 @@ export interface PreflightInput {
   readonly encoded: Encoded;
   readonly bucket: Bucket;
   readonly total: number;
+  readonly lora: LoraSpec | null;
   readonly trained: readonly string[];
   readonly backend: Backend;
+  readonly programs: Programs;
+}
+
+export function preflight(input: PreflightInput): void {
+  const { config, bucket, total } = input;
+  tellSamples(input.encoded);
+  say(
+    `a batch: ${bucket.tokens} tokens in rows of ${bucket.row}, ${bucket.patches} patches, ${bucket.labels} label tokens; ` +
+      `${config.train.accumulate} a step, ${total} steps`,
+  );
+  tellTrained(input);
+  tellMemory(input.programs);
 }
 
 const BINS = 6;
+const SHOWN_DROPS = 10;
 
-export function preflight({ config, model, encoded, bucket, total, trained, backend }: PreflightInput): void {
-  const lengths = encoded.samples.map((s) => s.ids.length);
+function tellSamples({ samples, dropped }: Encoded): void {
+  const lengths = samples.map((s) => s.ids.length);
   const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
   const mean = lengths.reduce((a, b) => a + b, 0) / lengths.length;
   say(
-    `samples: ${lengths.length} (${encoded.dropped.length} dropped); tokens ${least} to ${most}, ${mean.toFixed(0)} on average`,
+    `samples: ${lengths.length} (${dropped.length} dropped); tokens ${least} to ${most}, ${mean.toFixed(0)} on average`,
   );
   const width = Math.max(1, Math.ceil((most - least + 1) / BINS));
   const bins = Array.from(
@@ -41,39 +62,123 @@ export function preflight({ config, model, encoded, bucket, total, trained, back
         `  ${String(from).padStart(5)}–${String(Math.min(most, from + width - 1)).padEnd(5)} ${'█'.repeat(Math.ceil((30 * count) / peak))} ${count}`,
       );
   });
-  for (const { name, reason } of encoded.dropped.slice(0, 10)) say(`  dropped ${name}: ${reason}`);
-  if (encoded.dropped.length > 10) say(`  … and ${encoded.dropped.length - 10} more`);
-  say(
-    `a batch: ${bucket.tokens} tokens in rows of ${bucket.row}, ${bucket.patches} patches, ${bucket.labels} label tokens; ` +
-      `${config.train.accumulate} a step, ${total} steps`,
-  );
-  const weights = parameters(model).map((p) => ({ ...p, size: sizeOf(p.shape) }));
-  const trainedSize = trained.reduce((sum, name) => sum + sizeOf(backend.getState(name).type.shape), 0);
+  for (const { name, reason } of dropped.slice(0, SHOWN_DROPS)) say(`  dropped ${name}: ${reason}`);
+  if (dropped.length > SHOWN_DROPS) say(`  … and ${dropped.length - SHOWN_DROPS} more`);
+}
+
+const shown = (n: number): string => n.toLocaleString('en');
+const total = (sizes: readonly number[]): number => sizes.reduce((sum, n) => sum + n, 0);
+
+/** The towers with their parameters, and below each that trains its linear layers, those of one name in one line. */
+function tellTrained({ config, model, lora, trained, backend }: PreflightInput): void {
+  const size = (name: string): number => sizeOf(backend.getState(name).type.shape);
+  const all = parameters(model).map((p) => p.name);
+  const trains = total(trained.map(size));
+  const method = lora ? `LoRA, r ${lora.r}, scale ${shown(loraScale(lora))}` : 'full fine-tuning';
+  say(`trains ${shown(trains)} parameters beside a model of ${shown(total(all.map(size)))} (${method})`);
+  const modules = linearModules(model).map((m) => m.name);
   for (const tower of ['vision', 'merger', 'text'] as const) {
-    const own = weights.filter((p) => towerOf(p.name) === tower).reduce((sum, p) => sum + p.size, 0);
-    const trains = trained
-      .filter((name) => towerOf(name) === tower)
-      .reduce((sum, name) => sum + sizeOf(backend.getState(name).type.shape), 0);
-    const what =
-      trains === 0
-        ? 'frozen'
-        : config.method === 'full'
-          ? 'trained'
-          : `frozen, with ${trains.toLocaleString('en')} LoRA parameters`;
-    say(`  ${tower.padEnd(7)} ${own.toLocaleString('en').padStart(14)} parameters, ${what}`);
+    const own = (name: string): boolean => towerOf(name) === tower;
+    const count = shown(total(all.filter(own).map(size))).padStart(14);
+    const training = total(trained.filter(own).map(size));
+    say(`  ${tower.padEnd(7)} ${count} parameters, ${stateOf(config, tower, training)}`);
+    if (training === 0) continue;
+    for (const { label, names } of grouped(modules.filter(own))) {
+      const states = trained.filter((state) => names.some((name) => state.startsWith(`${name}.`)));
+      const what =
+        states.length === 0 ? 'frozen' : `${lora ? `r ${lora.r}` : 'trained'}, ${shown(total(states.map(size)))}`;
+      say(`    ${label.padEnd(36)} ${what}`);
+    }
   }
-  // Weights, and of what trains two moments, a gradient and the second buffers of the update.
-  const stateBytes =
-    weights.reduce((sum, p) => sum + bytesOf({ dtype: 'f32', shape: p.shape }), 0) + trainedSize * 4 * 6;
-  // Kept for the backward pass: per token and layer about 16 rows of hidden and 5 of intermediate size, and the attention scores.
-  const { hiddenSize, intermediateSize, layers, heads } = model.text;
-  const text = bucket.tokens * layers * (16 * hiddenSize + 5 * intermediateSize + 3 * heads * bucket.row) * 4;
-  const { embedDim, depth, mlpRatio } = model.vision;
-  const visionKept = trained.some((name) => towerOf(name) !== 'text') ? depth : 1;
-  const vision =
-    bucket.patches * visionKept * ((14 + 4 * mlpRatio) * embedDim + 3 * model.vision.heads * bucket.patchRow) * 4;
-  const estimate = stateBytes + text + vision;
-  say(
-    `memory: about ${(estimate / 2 ** 30).toFixed(2)} GiB (of ${(totalmem() / 2 ** 30).toFixed(1)} GiB on this machine), ${trainedSize.toLocaleString('en')} parameters train`,
+}
+
+function stateOf(config: RunConfig, tower: Tower, trains: number): string {
+  if (config.freeze[tower]) return `frozen (freeze.${tower})`;
+  if (config.method === 'full') return 'trained';
+  return trains === 0 ? 'frozen (no target module)' : `frozen, with ${shown(trains)} in LoRA`;
+}
+
+/** Modules that differ in their layer's number alone, as one line such as layers.0–27.self_attn.q_proj. */
+export function grouped(modules: readonly string[]): { label: string; names: string[] }[] {
+  const groups = new Map<string, { numbers: number[]; names: string[] }>();
+  for (const name of modules) {
+    const number = /\.(\d+)\./.exec(name)?.[1];
+    const key = number === undefined ? name : name.replace(`.${number}.`, '.*.');
+    const group = groups.get(key) ?? { numbers: [], names: [] };
+    if (number !== undefined) group.numbers.push(Number(number));
+    group.names.push(name);
+    groups.set(key, group);
+  }
+  return [...groups].map(([key, { numbers, names }]) => ({
+    label: key.replace('*', ranges(numbers)).replace(/^(model|visual)\./, ''),
+    names,
+  }));
+}
+
+/** Rising numbers as ranges: 0–3,5. */
+function ranges(numbers: readonly number[]): string {
+  const parts: [number, number][] = [];
+  for (const n of numbers) {
+    const last = parts.at(-1);
+    if (last && last[1] === n - 1) last[1] = n;
+    else parts.push([n, n]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(',');
+}
+
+const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+
+/** States of all programs, and what the largest of them needs beside its states. */
+function tellMemory({ micro, updater, evaluator }: Programs): void {
+  const graphs = updater ? [micro, updater, evaluator] : [micro, evaluator];
+  const states = new Map<string, Value>(graphs.flatMap((graph) => [...graph.states]));
+  const stateBytes = total([...states.values()].map((value) => bytesOf(value.type)));
+  const working = Math.max(
+    ...graphs.map((graph) => {
+      const plan = planMemory(graph);
+      return plan.peakBytes - plan.stateBytes;
+    }),
   );
+  const need = stateBytes + working;
+  const has = totalmem();
+  say(
+    `memory: ${gib(need)} of tensors (weights and optimiser ${gib(stateBytes)}, a step's values ${gib(working)}), beside what ` +
+      `Node and its libraries take; this machine has ${gib(has)}`,
+  );
+  if (need > has) say('  more than this machine has: lower train.batch_tokens or image.max_pixels, or freeze more');
+}
+
+/** A forward pass that took this long is not run a second time. */
+const LONG_MS = 2000;
+
+/**
+ * Times a forward pass of one batch, which changes nothing, and tells what the steps will take at its FLOP/s. The first
+ * run also makes the backend's buffers, so a short one is run twice and the second counts.
+ */
+export async function tellTime(
+  trainer: Trainer,
+  { micro, updater, evaluator }: Programs,
+  samples: Encoded['samples'],
+  batch: readonly Placement[],
+  steps: { readonly left: number; readonly accumulate: number },
+): Promise<void> {
+  let milliseconds = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < 2 && milliseconds > LONG_MS * run; run++) {
+    const start = performance.now();
+    await trainer.loss(samples, [batch]);
+    milliseconds = performance.now() - start;
+  }
+  const rate = countFlops(evaluator) / (milliseconds / 1000);
+  const step = countFlops(micro) * steps.accumulate + (updater ? countFlops(updater) : 0);
+  const seconds = step / rate;
+  say(
+    `time: about ${duration(seconds * steps.left)} for ${steps.left} steps of ${(step / 1e9).toFixed(1)} GFLOP, ` +
+      `${seconds.toPrecision(2)} s each, at the ${(rate / 1e9).toPrecision(3)} GFLOP/s of a forward pass timed now; evaluation not counted`,
+  );
+}
+
+function duration(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }

@@ -1,6 +1,6 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import { readConversations, writeAtomically } from '../data/conversation.ts';
@@ -12,18 +12,18 @@ import { loadWeights } from '../models/qwen2_vl/load.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
-import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
-import { loadCheckpoint, saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { loadCheckpoint, resumable, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
-import { chooseBucket, misfit, pack } from './packing.ts';
-import { countSteps, planSteps } from './plan.ts';
-import { preflight } from './preflight.ts';
+import { chooseBucket, misfit, type Placement, pack } from './packing.ts';
+import { countSteps, type PlannedStep, planSteps } from './plan.ts';
+import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_config.ts';
 import { scheduleFactor } from './schedule.ts';
-import { Trainer } from './trainer.ts';
+import { Trainer, type TrainerOptions, tracePrograms } from './trainer.ts';
 
 export interface RunResult {
   readonly output: string;
@@ -51,12 +51,16 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image));
   const model = processor.config;
-  const prompt = config.data.prompt ?? DEFAULT_PROMPT;
+  const instruction: Instruction = {
+    prompt: config.data.prompt ?? DEFAULT_PROMPT,
+    replaces: config.data.prompt !== undefined,
+  };
   const rows = await readConversations(config.data.train);
   const valRows =
     config.data.val === undefined ? [] : (await readConversations(config.data.val)).slice(0, config.eval.count);
-  const encoded = await encodeRows(rows, processor, prompt, 'reading');
-  const validation = valRows.length > 0 ? await encodeRows(valRows, processor, prompt, 'reading validation') : null;
+  const encoded = await encodeRows(rows, processor, instruction, 'reading');
+  const validation =
+    valRows.length > 0 ? await encodeRows(valRows, processor, instruction, 'reading validation') : null;
 
   const bucket = chooseBucket(
     encoded.samples.map(sizeOfSample),
@@ -89,21 +93,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     : parameters(model)
         .map((p) => p.name)
         .filter(isOpen);
-  preflight({ config, model, encoded: kept, bucket, total, trained, backend });
-
-  const identity = createHash('sha256')
-    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, prompt, total]))
-    .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
-    .digest('hex')
-    .slice(0, 16);
-  const checkpointRoot = join(config.output, 'checkpoints');
-  await mkdir(checkpointRoot, { recursive: true });
-  const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
-  if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
-  const metricsFile = join(config.output, 'metrics.jsonl');
-  await keepMetrics(metricsFile, restored?.step ?? 0);
-
-  const trainer = await Trainer.create(backend, model, {
+  const options: TrainerOptions = {
     bucket,
     accumulate: train.accumulate,
     lora,
@@ -117,12 +107,30 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
       weightDecay: train.weight_decay,
       maxGradNorm: train.max_grad_norm,
     },
-  });
+  };
+  const programs = tracePrograms(backend, model, options);
+  preflight({ config, model, encoded: kept, bucket, total, lora, trained, backend, programs });
+
+  const identity = createHash('sha256')
+    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, instruction, total]))
+    .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
+    .digest('hex')
+    .slice(0, 16);
+  const checkpointRoot = join(config.output, 'checkpoints');
+  await mkdir(checkpointRoot, { recursive: true });
+  const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
+  if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
+  const metricsFile = join(config.output, 'metrics.jsonl');
+  await keepMetrics(metricsFile, restored?.step ?? 0);
+
+  const trainer = await Trainer.create(backend, model, options, programs);
   const writeModel = async (folder: string) => {
     if (lora) await saveAdapter(folder, model, written, backend, config.model);
     else await saveModel(folder, config.model, model, backend, 'BF16');
-    await saveTrainedSettings(folder, { prompt, sizing: processor.sizing });
+    await saveTrainedSettings(folder, { ...instruction, sizing: processor.sizing });
   };
+  const record = (entry: object): Promise<void> =>
+    resumable(metricsFile, () => appendFile(metricsFile, `${JSON.stringify(entry)}\n`));
   const evaluate = async (): Promise<Evaluation | null> => {
     if (!val) return null;
     const generator = new Generator(backend, model, lora);
@@ -148,11 +156,14 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   let loss = Number.NaN;
   let stoppedEarly = false;
   let seen = 0;
+  const probe = planSteps(sizes, bucket, train.accumulate, train.seed, 0).next().value as PlannedStep;
+  const left = { left: total - state.step, accumulate: train.accumulate };
+  if (left.left > 0) await tellTime(trainer, programs, kept.samples, probe.micro[0] as Placement[], left);
   const started = performance.now();
   const progress = bar('training', total);
   const steps = planSteps(sizes, bucket, train.accumulate, train.seed, state.step);
   while (state.step < total && !stoppedEarly) {
-    const { micro, epoch } = steps.next().value as { micro: ReturnType<typeof pack>; epoch: number };
+    const { micro, epoch } = steps.next().value as PlannedStep;
     const lr = train.lr * scheduleFactor(train.schedule, state.step, warmup, total);
     const result = await trainer.step(kept.samples, micro, state.step + 1, state.tick, lr);
     state = { ...state, step: state.step + 1, tick: state.tick + micro.length };
@@ -160,26 +171,19 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     seen += micro.flat().length;
     const rate = seen / ((performance.now() - started) / 1000);
     progress.update(state.step, `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s`);
-    await appendFile(
-      metricsFile,
-      `${JSON.stringify({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate })}\n`,
-    );
+    await record({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate });
     const last = state.step === total;
     if (last || state.step % config.eval.every_steps === 0) {
       evaluation = await evaluate();
       if (evaluation) {
-        await appendFile(metricsFile, `${JSON.stringify({ step: state.step, evaluation })}\n`);
+        await record({ step: state.step, evaluation });
         say(
           `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
         );
         const value = metricValue(evaluation, config.eval.metric);
         if (!state.best || value < state.best.value) {
           state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
-          const best = join(config.output, 'best');
-          await rm(`${best}.tmp`, { recursive: true, force: true });
-          await writeModel(`${best}.tmp`);
-          await rm(best, { recursive: true, force: true });
-          await rename(`${best}.tmp`, best);
+          await writeFolder(join(config.output, 'best'), writeModel);
         } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
         stoppedEarly =
           state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
@@ -191,7 +195,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   progress.stop();
   await trainer.dispose();
   const output = join(config.output, lora ? 'adapter' : 'model');
-  await writeModel(output);
+  await writeFolder(output, writeModel);
   return { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped: kept.dropped.length };
 }
 

@@ -22,6 +22,36 @@ export interface TrainerOptions {
   readonly update: UpdateOptions;
 }
 
+/** The traced programs of a run: a micro-batch (a whole step when nothing accumulates), the update, the plain loss. */
+export interface Programs {
+  readonly micro: Graph;
+  readonly updater: Graph | null;
+  readonly evaluator: Graph;
+}
+
+/** Traces a run's programs; the shapes of what trains are those of the backend's states. */
+export function tracePrograms(backend: Backend, config: Qwen2VLConfig, options: TrainerOptions): Programs {
+  const { bucket, trained, update, lora, dropout, seed } = options;
+  const headTrained = trained.includes(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
+  const micro = new Graph(backend.decomposed);
+  const drop = dropout && lora ? { p: dropout, seed, tick: micro.input('tick', [], 'i32') } : null;
+  const loss = packedLoss(new Scope(micro, { lora, dropout: drop }), config, bucket, headTrained);
+  let updater: Graph | null = null;
+  if (options.accumulate === 1) traceStep(micro, loss, trained, update);
+  else {
+    traceAccumulate(micro, loss, trained);
+    updater = new Graph(backend.decomposed);
+    traceUpdate(
+      updater,
+      trained.map((name) => ({ name, shape: backend.getState(name).type.shape })),
+      update,
+    );
+  }
+  const evaluator = new Graph(backend.decomposed);
+  evaluator.output('loss', packedLoss(new Scope(evaluator, { lora }), config, bucket, false));
+  return { micro, updater, evaluator };
+}
+
 export interface StepResult {
   readonly loss: number;
   readonly gradNorm: number;
@@ -37,38 +67,25 @@ export class Trainer {
     private readonly evaluator: Executable,
   ) {}
 
-  static async create(backend: Backend, config: Qwen2VLConfig, options: TrainerOptions): Promise<Trainer> {
-    const { bucket, trained, update, lora } = options;
-    for (const name of trained) {
+  /** Compiles the programs, and makes the optimiser's states that are not there yet. */
+  static async create(
+    backend: Backend,
+    config: Qwen2VLConfig,
+    options: TrainerOptions,
+    { micro, updater, evaluator }: Programs,
+  ): Promise<Trainer> {
+    for (const name of options.trained) {
       const { type } = backend.getState(name);
       for (const state of [momentState(name, 'm'), momentState(name, 'v'), gradState(name)])
         if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
           backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
     }
-    const headTrained = trained.includes(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
-    const graph = new Graph(backend.decomposed);
-    const dropout =
-      options.dropout && lora ? { p: options.dropout, seed: options.seed, tick: graph.input('tick', [], 'i32') } : null;
-    const loss = packedLoss(new Scope(graph, { lora, dropout }), config, bucket, headTrained);
-    let updater: Graph | null = null;
-    if (options.accumulate === 1) traceStep(graph, loss, trained, update);
-    else {
-      traceAccumulate(graph, loss, trained);
-      updater = new Graph(backend.decomposed);
-      traceUpdate(
-        updater,
-        trained.map((name) => ({ name, shape: backend.getState(name).type.shape })),
-        update,
-      );
-    }
-    const evaluation = new Graph(backend.decomposed);
-    evaluation.output('loss', packedLoss(new Scope(evaluation, { lora }), config, bucket, false));
     return new Trainer(
       config,
       options,
-      await backend.compile(graph),
+      await backend.compile(micro),
       updater && (await backend.compile(updater)),
-      await backend.compile(evaluation),
+      await backend.compile(evaluator),
     );
   }
 
@@ -121,7 +138,7 @@ export class Trainer {
   }
 
   /** Mean loss over the label tokens of packed batches, without dropout. */
-  async loss(samples: readonly EncodedSample[], batches: readonly Placement[][]): Promise<number> {
+  async loss(samples: readonly EncodedSample[], batches: readonly (readonly Placement[])[]): Promise<number> {
     let sum = 0;
     let tokens = 0;
     for (const placements of batches) {

@@ -1,82 +1,46 @@
 // The whole job through the built command line: new model, data, training, kill and resume, evaluation, prediction.
-import { execFile, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-
-const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-const run = promisify(execFile);
-
-interface Finished {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-async function texlens(...args: string[]): Promise<Finished> {
-  try {
-    return { code: 0, ...(await run(process.execPath, [MAIN, ...args])) };
-  } catch (error) {
-    const { code, stdout, stderr } = error as Finished;
-    return { code, stdout, stderr };
-  }
-}
-
-const lastJson = (text: string): Record<string, unknown> =>
-  JSON.parse(text.trim().split('\n').at(-1) as string) as Record<string, unknown>;
+import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
 describe('from nothing to LaTeX', () => {
-  let home: string;
+  let home: Workspace;
   let config: string;
-  const at = (...parts: string[]) => join(home, ...parts);
-  const losses = async (output: string): Promise<string[]> =>
-    (await readFile(at(output, 'metrics.jsonl'), 'utf8').catch(() => ''))
-      .split('\n')
-      .flatMap((line) => (line.endsWith('}') && line.includes('"loss"') && !line.includes('evaluation') ? [line] : []))
-      .map((line) => {
-        const { step, loss, gradNorm } = JSON.parse(line) as Record<string, number>;
-        return `${step} ${loss} ${gradNorm}`;
-      });
+  const at = (...parts: string[]) => home.at(...parts);
 
   beforeAll(async () => {
-    home = await mkdtemp(join(tmpdir(), 'texlens-e2e-'));
+    home = await workspace();
     config = at('run.yaml');
-    expect((await texlens('init', '--out', at('base'))).code).toBe(0);
-    const prepared = await texlens(
+  });
+  afterAll(() => home.remove());
+
+  it('a prepared folder is left as it is by the same command, which says so', async () => {
+    const again = await texlens(
       ...['prepare', '--source', 'synthetic', '--count', '40', '--out', at('data'), '--val-count', '4', '--json'],
     );
-    expect(lastJson(prepared.stdout)).toMatchObject({ count: 40, train: 36, val: 4 });
-    const settings = {
-      model: at('base'),
-      data: { train: at('data', 'train.json'), val: at('data', 'val.json'), prompt: 'LaTeX' },
-      image: { min_pixels: 3136, max_pixels: 20000 },
-      lora: { r: 4, alpha: 8, dropout: 0.1 },
-      train: { max_steps: 8, batch_tokens: 256, row_tokens: 128, accumulate: 2, lr: 1e-3 },
-      eval: { every_steps: 8, count: 2, max_new_tokens: 8 },
-      save: { every_steps: 2, keep: 2 },
-      output: at('whole'),
-    };
-    await writeFile(config, JSON.stringify(settings)); // JSON is YAML
+    expect(lastJson(again.stdout)).toMatchObject({ count: 40, train: 36, val: 4, already: true });
   });
-  afterAll(() => rm(home, { recursive: true, force: true }));
 
   it('a run killed at any moment and resumed repeats the same losses to the bit', async () => {
     const whole = await texlens('train', config, '--json');
     expect(whole.stderr).toContain('done: 8 steps');
     expect(lastJson(whole.stdout)).toMatchObject({ steps: 8 });
-    const expected = await losses('whole');
+    expect(whole.stderr).toMatch(/vision {2,}[\d,]+ parameters, frozen \(freeze\.vision\)/);
+    // 3 layers × 4 × (256 + 256)
+    expect(whole.stderr).toMatch(/layers\.0–2\.self_attn\.q_proj +r 4, 6,144\n/);
+    expect(whole.stderr).toMatch(/memory: \d+\.\d+ GiB of tensors .*\ntime: about \d+ s for 8 steps/);
+    const expected = await home.losses('whole');
     expect(expected).toHaveLength(8);
 
     const child = spawn(process.execPath, [MAIN, 'train', config, '--output', at('killed')], { stdio: 'ignore' });
-    while ((await losses('killed')).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
+    while ((await home.losses('killed')).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('exit', resolve));
     const resumed = await texlens('train', config, '--output', at('killed'), '--resume');
     expect(resumed.code, resumed.stderr).toBe(0);
-    expect(await losses('killed')).toEqual(expected);
+    expect(await home.losses('killed')).toEqual(expected);
     const adapter = (folder: string) => readFile(at(folder, 'adapter', 'adapter_model.safetensors'));
     expect((await adapter('killed')).equals(await adapter('whole'))).toBe(true);
   });
@@ -92,28 +56,79 @@ describe('from nothing to LaTeX', () => {
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: expect.any(String), confidence: expect.any(Number) });
   });
 
+  it('streams one image to a terminal token by token, and the text is the one that a pipe gets', async () => {
+    const args = ['predict', at('data', 'images', '000000.png'), '--adapter', at('whole', 'adapter')];
+    const sampled = [...args, '--max-new-tokens', '12', '--temperature', '5'];
+    const piped = await texlensHere(...sampled);
+    expect(piped.code, piped.stderr).toBe(0);
+    const { isTTY } = process.stdout;
+    process.stdout.isTTY = true;
+    const streamed = await texlensHere(...sampled).finally(() => {
+      process.stdout.isTTY = isTTY;
+    });
+    expect(streamed.stdout).toBe(piped.stdout);
+    expect(streamed.writes.filter((text) => text.trim() !== '').length).toBeGreaterThan(3);
+    expect(piped.writes).toHaveLength(1);
+  });
+
+  it('prints a JSON line an image, as each is done', async () => {
+    const read = await texlensHere(
+      ...['predict', at('data', 'images'), '--model', at('base'), '--max-new-tokens', '2', '--batch', '16', '--json'],
+    );
+    const lines = jsonLines(read.stdout);
+    expect(lines).toHaveLength(40);
+    expect(new Set(lines.map(({ image }) => image)).size).toBe(40);
+    for (const line of lines)
+      expect(line).toEqual({ image: expect.any(String), latex: expect.any(String), confidence: expect.any(Number) });
+  });
+
+  it('without --model takes the bundled one, wherever it is run, and says so when there is none', async () => {
+    const bundled = existsSync(new URL('../../models/base/config.json', import.meta.url));
+    const cwd = process.cwd();
+    process.chdir(at('data'));
+    const read = await texlensHere('predict', 'images/000000.png', '--max-new-tokens', '2').finally(() =>
+      process.chdir(cwd),
+    );
+    expect(read.code, read.stderr).toBe(bundled ? 0 : 2);
+    if (!bundled) expect(read.stderr).toContain('this package comes without a base model; give one with --model');
+  });
+
+  it('trains, evaluates and reads samples of several images, in a list or between marks', async () => {
+    const image = (i: number) => at('data', 'images', `00000${i}.png`);
+    const marked = (...paths: string[]) => paths.map((path) => `<|vision_start|>${path}<|vision_end|>`).join('');
+    const entry = (value: unknown, latex: string) => ({
+      id: 'i',
+      conversations: [
+        { role: 'user', value },
+        { role: 'assistant', value: latex },
+      ],
+    });
+    const file = at('several.json');
+    await writeFile(
+      file,
+      JSON.stringify([
+        entry(image(0), 'x'),
+        entry([image(1), image(2)], 'x + y'),
+        entry(`Add ${marked(image(3), image(4), image(5))}`, 'z'),
+      ]),
+    );
+    const output = at('several');
+    const flags = ['--train-data', file, '--val-data', file, '--output', output, '--max-steps', '2'];
+    const trained = await texlensHere('train', config, ...flags, '--json');
+    expect(trained.code, trained.stderr).toBe(0);
+    expect(trained.stderr).toContain('samples: 3 (0 dropped)');
+    const model = ['--model', at('base'), '--adapter', at('several', 'adapter'), '--max-new-tokens', '2', '--json'];
+    const scored = await texlensHere('eval', ...model, '--data', file);
+    expect(lastJson(scored.stdout)).toMatchObject({ count: 3, dropped: 0 });
+    const read = await texlensHere('predict', image(1), image(2), '--together', ...model);
+    expect(jsonLines(read.stdout)).toEqual([
+      { image: `${image(1)}, ${image(2)}`, latex: expect.any(String), confidence: expect.any(Number) },
+    ]);
+  });
+
   it('resuming with another configuration is refused', async () => {
     const { code, stderr } = await texlens('train', config, '--output', at('killed'), '--resume', '--lr', '0.5');
     expect(code).toBe(2);
     expect(stderr).toContain('another configuration');
-  });
-
-  it('bad images do not keep the good ones from being read, and exit with 2', async () => {
-    const bad = at('bad.png');
-    await writeFile(bad, 'no image');
-    const good = at('data', 'images', '000001.png');
-    const read = await texlens('predict', bad, good, '--model', at('base'), '--max-new-tokens', '2', '--json');
-    expect(read.code).toBe(2);
-    expect(read.stderr).toContain('bad.png');
-    expect(lastJson(read.stdout)).toMatchObject({ image: good });
-  });
-
-  it('a truncated model file is named', async () => {
-    const copy = at('cut');
-    expect((await texlens('init', '--out', copy)).code).toBe(0);
-    await truncate(join(copy, 'model.safetensors'), 5000);
-    const { code, stderr } = await texlens('eval', '--model', copy, '--data', at('data', 'val.json'));
-    expect(code).toBe(2);
-    expect(stderr).toContain('model.safetensors');
   });
 });

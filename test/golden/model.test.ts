@@ -1,130 +1,127 @@
-// Qwen2-VL against transformers and peft: forward, packed batches, LoRA gradients, optimiser steps, generation, adapters.
-// The expected values are made by reference/model.py; meta.json records the versions.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+// Qwen2-VL against transformers and peft: every layer's output, logits of packed batches, LoRA gradients, optimiser
+// steps, generation, adapters. The expected values are made by reference/model.py; meta.json records the versions.
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { grad } from '../../src/autodiff/grad.ts';
-import type { Backend, Tensors } from '../../src/backends/contract.ts';
+import type { Backend } from '../../src/backends/contract.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
 import { SafetensorsFile } from '../../src/formats/safetensors.ts';
 import { GENERATE_DEFAULTS, Generator } from '../../src/generate/generator.ts';
-import { Graph } from '../../src/graph/graph.ts';
+import { type Attrs, Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
 import { loadAdapter, matchModules, mergeLora, saveAdapter } from '../../src/models/qwen2_vl/adapter.ts';
-import { type EncodedSample, type PlacedSample, packedInputs } from '../../src/models/qwen2_vl/batch.ts';
-import { type Qwen2VLConfig, readConfig } from '../../src/models/qwen2_vl/config.ts';
+import type { PlacedSample } from '../../src/models/qwen2_vl/batch.ts';
 import { loadWeights } from '../../src/models/qwen2_vl/load.ts';
 import { hubName, parameters } from '../../src/models/qwen2_vl/parameters.ts';
-import { type Grid, mropePositions } from '../../src/models/qwen2_vl/positions.ts';
-import { type Bucket, packedLogits, packedLoss } from '../../src/models/qwen2_vl/programs.ts';
+import { mropePositions } from '../../src/models/qwen2_vl/positions.ts';
+import { packedLogits, packedLoss } from '../../src/models/qwen2_vl/programs.ts';
 import { type LoraSpec, loraA, loraB, Scope } from '../../src/nn/scope.ts';
 import { momentState, traceStep } from '../../src/train/step.ts';
+import { BUCKET, Fixture, relativeError } from './fixture.ts';
 
-const ROOT = fileURLToPath(new URL('./model/', import.meta.url));
-const BUCKET: Bucket = { tokens: 64, row: 32, patches: 96, patchRow: 48, labels: 16 };
-const LORA = { r: 8, alpha: 16, rslora: false };
+const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+// float32 rounding through a few layers in another order of summation
+const FLOAT32 = 1e-4;
 
-interface Meta {
-  samples: { ids: number[]; grids: Grid[]; labelStart: number }[];
-}
-
-/** Largest difference, relative to the largest expected value. */
-function error(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  expect(got.length).toBe(want.length);
-  let difference = 0;
-  let scale = 1e-12;
-  for (let i = 0; i < want.length; i++) {
-    difference = Math.max(difference, Math.abs((got[i] as number) - (want[i] as number)));
-    scale = Math.max(scale, Math.abs(want[i] as number));
+/**
+ * Watches a trace: names the first input and the first output of every call by the weight beside them, so that what
+ * flows between the layers can be asked for without a word of it in the model's code.
+ */
+class WatchedGraph extends Graph {
+  readonly into = new Map<string, Value>();
+  readonly outOf = new Map<string, Value>();
+  override apply<A extends Attrs>(op: OpDef<A>, inputs: readonly Value[], attrs: A): readonly Value[] {
+    const outputs = super.apply(op, inputs, attrs);
+    for (const { origin } of inputs)
+      if (origin.kind === 'state') {
+        this.into.set(origin.name, inputs[0] as Value);
+        this.outOf.set(origin.name, outputs[0] as Value);
+      }
+    return outputs;
   }
-  return difference / scale;
 }
 
 describe.each(['tiny', 'real_dims'])('%s', (name) => {
-  const folder = join(ROOT, name);
-  const wanted = new Map<string, Float32Array>();
-  let config: Qwen2VLConfig;
+  let fixture: Fixture;
   let backend: Backend;
-  let samples: EncodedSample[];
 
   beforeAll(async () => {
-    const file = await SafetensorsFile.open(join(folder, 'expected.safetensors'));
-    for (const key of file.header.keys()) wanted.set(key, await file.read(key));
-    await file.close();
-    const meta = JSON.parse(await readFile(join(ROOT, 'meta.json'), 'utf8')) as Meta;
-    samples = meta.samples.map(({ ids, grids, labelStart }, i) => ({
-      name: `sample ${i}`,
-      ids: Int32Array.from(ids),
-      labelStart,
-      images: grids.map((grid) => ({
-        grid,
-        width: grid[2] * 14,
-        height: grid[1] * 14,
-        rgb: new Uint8Array(grid[1] * grid[2] * 588),
-      })),
-    }));
-    config = await readConfig(folder);
+    fixture = await Fixture.open(name);
     backend = await createOnnxBackend({ threads: 1 });
-    await loadWeights(folder, config, backend);
+    await loadWeights(fixture.folder, fixture.config, backend);
   });
 
-  const expected = (key: string): Float32Array => {
-    const found = wanted.get(key);
-    if (!found) throw new Error(`no expected value '${key}'`);
-    return found;
-  };
   const trace = (lora: LoraSpec | null = null): Scope => new Scope(new Graph(backend.decomposed), { lora });
-
-  /** The batch with the fixture's random pixels in place of the images'. */
-  function inputs(placed: PlacedSample[], weight: number, bucket = BUCKET): Tensors {
-    const batch = packedInputs(config, bucket, placed, weight);
-    for (const { sample, patchStarts } of placed) {
-      const pixels = expected(`pixels.${samples.indexOf(sample)}`);
-      let from = 0;
-      sample.images.forEach(({ grid: [t, h, w] }, i) => {
-        const size = t * h * w * 1176;
-        (batch.patches as Float32Array).set(pixels.subarray(from, from + size), (patchStarts[i] as number) * 1176);
-        from += size;
-      });
-    }
-    return batch;
-  }
-  /** Both samples in one packing row, their images in one vision row. */
-  const together = (): PlacedSample[] => [
-    { sample: samples[0]!, start: 0, segment: 1, patchStarts: [0] },
-    { sample: samples[1]!, start: samples[0]!.ids.length, segment: 2, patchStarts: [24, 32] },
-  ];
-  const labels = () => samples.reduce((sum, s) => sum + s.ids.length - s.labelStart, 0);
+  const labelsOf = (placed: readonly PlacedSample[]) =>
+    placed.reduce((sum, { sample }) => sum + sample.ids.length - sample.labelStart, 0);
+  const adapter = (folder = 'adapter') => loadAdapter(join(fixture.folder, folder), fixture.config, backend);
 
   async function logits(lora: LoraSpec | null): Promise<Float32Array> {
     const scope = trace(lora);
-    packedLogits(scope, config, BUCKET);
+    packedLogits(scope, fixture.config, BUCKET);
     const program = await backend.compile(scope.graph);
-    const out = (await program.run(inputs(together(), 0))).logits as Float32Array;
+    const out = (await program.run(fixture.inputs(fixture.all, 0))).logits as Float32Array;
     await program.dispose();
     return out;
   }
   function checkLogits(all: Float32Array, prefix: string): void {
-    const vocabulary = config.text.vocabSize;
-    let start = 0;
-    samples.forEach((sample, i) => {
+    const vocabulary = fixture.config.text.vocabSize;
+    fixture.all.forEach(({ sample, start }, i) => {
       const own = all.subarray(start * vocabulary, (start + sample.ids.length) * vocabulary);
-      // float32 rounding through a few layers in another order of summation
-      expect(error(own, expected(`${prefix}.${i}`))).toBeLessThan(1e-4);
-      start += sample.ids.length;
+      expect(relativeError(own, fixture.expected(`${prefix}.${i}`)), `${prefix}.${i}`).toBeLessThan(FLOAT32);
     });
   }
 
   it('positions', () => {
-    samples.forEach((sample, i) => {
-      const { positions } = mropePositions(
-        sample.ids,
-        sample.images.map((image) => image.grid),
-        config,
-      );
-      expect(Array.from(positions)).toEqual(Array.from(expected(`positions.${i}`)));
+    fixture.samples.forEach(({ ids, images }, i) => {
+      const grids = images.map((image) => image.grid);
+      const { positions, ropeDelta } = mropePositions(ids, grids, fixture.config);
+      expect(Array.from(positions)).toEqual(Array.from(fixture.expected(`positions.${i}`)));
+      expect(ropeDelta).toBe(fixture.ropeDeltas[i]);
     });
+  });
+
+  it('the output of the patch product, of every block and layer, of the merger and of the last norm', async () => {
+    const { config } = fixture;
+    const graph = new WatchedGraph(backend.decomposed);
+    packedLogits(new Scope(graph), config, BUCKET);
+    const depth = config.vision.depth;
+    const block = (l: number) => (l < depth ? `visual.blocks.${l}.norm1.weight` : 'visual.merger.ln_q.weight');
+    const layer = (l: number) =>
+      l < config.text.layers ? `model.layers.${l}.input_layernorm.weight` : 'model.norm.weight';
+    const places: [string, Value | undefined][] = [
+      ['patch_embed', graph.into.get(block(0))],
+      ...Array.from(
+        { length: depth },
+        (_, l) => [`vision_block.${l}`, graph.into.get(block(l + 1))] as [string, Value],
+      ),
+      ['vision', graph.outOf.get('visual.merger.mlp.2.bias')],
+      ...Array.from(
+        { length: config.text.layers },
+        (_, l) => [`hidden.${l}`, graph.into.get(layer(l + 1))] as [string, Value],
+      ),
+      ['norm', graph.outOf.get('model.norm.weight')],
+    ];
+    graph.outputs.clear();
+    for (const [key, value] of places) graph.output(key, value!);
+    const program = await backend.compile(graph);
+    const out = await program.run(fixture.inputs(fixture.all, 0));
+    await program.dispose();
+    for (const [key, value] of places) {
+      const width = value!.shape[1]!;
+      // Rows a token, a patch, or after the merger one for 2 × 2 patches.
+      const area = key === 'vision' ? config.vision.mergeSize ** 2 : 1;
+      const isText = key === 'norm' || key.startsWith('hidden');
+      fixture.all.forEach(({ sample, start, patchStarts }, i) => {
+        const first = isText ? start : patchStarts[0]! / area;
+        const rows = isText
+          ? sample.ids.length
+          : sample.images.reduce((sum, { grid: [t, h, w] }) => sum + t * h * w, 0) / area;
+        const own = (out[key] as Float32Array).subarray(first * width, (first + rows) * width);
+        expect(relativeError(own, fixture.expected(`${key}.${i}`)), `${key}.${i}`).toBeLessThan(FLOAT32);
+      });
+    }
   });
 
   it('logits of a packed batch equal those of its samples alone', async () => {
@@ -132,48 +129,75 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
   });
 
   it('LoRA: logits, loss and every gradient', async () => {
-    const spec = await loadAdapter(join(folder, 'adapter'), config, backend);
+    checkLogits(await logits(await adapter('adapter_hub_keys')), 'lora_logits');
+    const spec = await adapter();
     checkLogits(await logits(spec), 'lora_logits');
     checkLogits(await logits({ ...spec, rslora: true }), 'rslora_logits');
     const scope = trace(spec);
-    const loss = packedLoss(scope, config, BUCKET, false);
+    const loss = packedLoss(scope, fixture.config, BUCKET, false);
     const states = [...spec.modules].flatMap((m) => [loraA(m), loraB(m)]).map((n) => scope.graph.states.get(n)!);
     grad(loss, states).forEach((g, i) => {
       scope.graph.output((states[i]!.origin as { name: string }).name, g);
     });
     const program = await backend.compile(scope.graph);
-    const grads = await program.run(inputs(together(), 1 / labels()));
-    const keys = [...wanted.keys()].filter((key) => key.startsWith('grad.'));
+    const grads = await program.run(fixture.inputs(fixture.step, 1 / labelsOf(fixture.step)));
+    await program.dispose();
+    const keys = fixture.keys('grad.');
     expect(keys.length).toBe(states.length);
     for (const key of keys) {
       const module = hubName(key.slice('grad.base_model.model.'.length)).replace('.default.', '.');
-      expect(error(grads[module] as Float32Array, expected(key)), key).toBeLessThan(1e-4);
+      expect(relativeError(grads[module] as Float32Array, fixture.expected(key)), key).toBeLessThan(FLOAT32);
     }
   });
 
-  it('loss, and twenty clipped AdamW steps of LoRA', async () => {
-    const spec = await loadAdapter(join(folder, 'adapter'), config, backend);
-    const names = [...spec.modules].flatMap((m) => [loraA(m), loraB(m)]);
-    const curve = await train(spec, names, 20, 0.01);
-    expect(Math.abs(curve[0]![0]! / expected('lora_curve')[0]! - 1)).toBeLessThan(1e-5);
+  it('loss of every sample alone, plain, with LoRA and with rsLoRA', async () => {
+    const spec = await adapter();
+    for (const [prefix, lora] of [
+      ['loss', null],
+      ['lora_loss', spec],
+      ['rslora_loss', { ...spec, rslora: true }],
+    ] as const) {
+      const scope = trace(lora);
+      scope.graph.output('loss', packedLoss(scope, fixture.config, BUCKET, false));
+      const program = await backend.compile(scope.graph);
+      for (const [i, placed] of fixture.all.entries()) {
+        const { loss } = await program.run(fixture.inputs([placed], 1 / labelsOf([placed])));
+        expect(Math.abs(loss![0]! / fixture.expected(`${prefix}.${i}`)[0]! - 1), `${prefix}.${i}`).toBeLessThan(1e-5);
+      }
+      await program.dispose();
+    }
+  });
+
+  it.each([
+    ['lora_curve', 0.01],
+    ['lora_curve_no_decay', 0],
+  ])('loss and gradient norm of twenty clipped AdamW steps of LoRA: %s', async (key, weightDecay) => {
+    const spec = await adapter();
+    const curve = await train(
+      spec,
+      [...spec.modules].flatMap((m) => [loraA(m), loraB(m)]),
+      20,
+      weightDecay,
+    );
+    const expected = fixture.expected(key);
+    expect(Math.abs(curve[0]![0]! / expected[0]! - 1)).toBeLessThan(1e-5);
     curve.flat().forEach((value, i) => {
-      expect(Math.abs(value / expected('lora_curve')[i]! - 1), `value ${i}`).toBeLessThan(1e-4);
+      expect(Math.abs(value / expected[i]! - 1), `value ${i}`).toBeLessThan(FLOAT32);
     });
   });
 
-  it('five steps of full fine-tuning', async () => {
-    const curve = await train(
-      null,
-      parameters(config).map((p) => p.name),
-      5,
-      0,
-    );
-    expect(Math.abs(curve[0]![0]! / expected('loss')[0]! - 1)).toBeLessThan(1e-5);
+  it.each([
+    ['full_curve', 0],
+    ['full_curve_decay', 0.01],
+  ])('five steps of full fine-tuning: %s', async (key, weightDecay) => {
+    const names = parameters(fixture.config).map((p) => p.name);
+    const curve = await train(null, names, 5, weightDecay);
+    expect(Math.abs(curve[0]![0]! / fixture.expected('loss')[0]! - 1)).toBeLessThan(1e-5);
     // The first AdamW steps are lr · sign(g): a gradient near zero whose sign rounding decides moves its weight by 2·lr.
     curve.forEach(([loss], i) => {
-      expect(Math.abs(loss! / expected('full_curve')[2 * i]! - 1), `step ${i}`).toBeLessThan(1e-3);
+      expect(Math.abs(loss! / fixture.expected(key)[2 * i]! - 1), `step ${i}`).toBeLessThan(1e-3);
     });
-    await loadWeights(folder, config, backend);
+    await loadWeights(fixture.folder, fixture.config, backend);
   });
 
   async function train(
@@ -183,18 +207,18 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
     weightDecay: number,
   ): Promise<number[][]> {
     const scope = trace(spec);
-    const loss = packedLoss(scope, config, BUCKET, spec === null);
+    const loss = packedLoss(scope, fixture.config, BUCKET, spec === null);
     traceStep(scope.graph, loss, names, { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay, maxGradNorm: 1 });
     for (const state of names) {
-      const { type } = backend.getState(state);
+      const { type, data } = backend.getState(state);
       for (const part of ['m', 'v'] as const)
-        backend.setState(momentState(state, part), type, new Float32Array(backend.getState(state).data.length));
+        backend.setState(momentState(state, part), type, new Float32Array(data.length));
     }
     const program = await backend.compile(scope.graph);
     const curve: number[][] = [];
     for (let k = 0; k < steps; k++) {
       const out = await program.run({
-        ...inputs(together(), 1 / labels()),
+        ...fixture.inputs(fixture.step, 1 / labelsOf(fixture.step)),
         lr: Float32Array.of((1e-3 * (steps - k)) / steps),
         c1: Float32Array.of(1 - 0.9 ** (k + 1)),
         c2: Float32Array.of(1 - 0.999 ** (k + 1)),
@@ -206,77 +230,38 @@ describe.each(['tiny', 'real_dims'])('%s', (name) => {
   }
 
   it('an adapter saved here has peft’s keys and values, and merging changes no logits', async () => {
-    const spec = await loadAdapter(join(folder, 'adapter'), config, backend);
+    const spec = await adapter();
     const saved = await mkdtemp(join(tmpdir(), 'texlens-adapter-'));
-    const targets = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
-    await saveAdapter(saved, config, { ...LORA, dropout: 0, targetModules: targets }, backend, 'base');
+    const settings = { r: 8, alpha: 16, rslora: false, dropout: 0, targetModules: TARGETS };
+    await saveAdapter(saved, fixture.config, settings, backend, 'base');
     const [ours, theirs] = await Promise.all(
-      [saved, join(folder, 'adapter')].map((f) => SafetensorsFile.open(join(f, 'adapter_model.safetensors'))),
+      [saved, join(fixture.folder, 'adapter')].map((f) => SafetensorsFile.open(join(f, 'adapter_model.safetensors'))),
     );
     expect([...ours!.header.keys()].sort()).toEqual([...theirs!.header.keys()].sort());
     for (const key of ours!.header.keys()) expect(await ours!.read(key)).toEqual(await theirs!.read(key));
     await Promise.all([ours!.close(), theirs!.close()]);
     await rm(saved, { recursive: true });
-    mergeLora(config, spec, backend);
+    mergeLora(fixture.config, spec, backend);
     checkLogits(await logits(null), 'lora_logits');
-    await loadWeights(folder, config, backend);
+    await loadWeights(fixture.folder, fixture.config, backend);
   });
 
   it('target modules that match nothing are refused', () => {
-    expect(() => matchModules(config, ['q_proj', 'query'])).toThrow(/query/);
+    expect(() => matchModules(fixture.config, ['q_proj', 'query'])).toThrow(/query/);
   });
 
-  it('greedy generation, two prompts of different lengths in one batch', async () => {
-    const generator = new Generator(new PixelBackend(backend, inputs), config);
-    const prompts = samples.map((s) => ({ ...s, ids: s.ids.slice(0, s.labelStart), labelStart: s.labelStart }));
-    PixelBackend.prompts = prompts.map((p, i) => ({ prompt: p, sample: samples[i]! }));
+  it.each(['greedy', 'lora_greedy'])('%s generation, three prompts of different lengths in one batch', async (key) => {
+    const spec = key === 'greedy' ? null : await adapter();
+    const prompts = fixture.samples.map((s) => ({ ...s, ids: s.ids.slice(0, s.labelStart) }));
+    const generator = new Generator(fixture.withPixels(backend, prompts), fixture.config, spec);
     const options = { ...GENERATE_DEFAULTS, maxNewTokens: 16, stopIds: [], stopOnRepetition: false };
-    const streamed: number[][] = [[], []];
+    const streamed: number[][] = prompts.map(() => []);
     const results = await generator.generate(prompts, options, (i, token) => streamed[i]!.push(token));
     results.forEach((result, i) => {
-      expect(result.ids).toEqual(Array.from(expected(`greedy.${i}`)));
+      expect(result.ids).toEqual(Array.from(fixture.expected(`${key}.${i}`)));
       expect(streamed[i]).toEqual(result.ids);
       expect(result.confidence).toBeGreaterThan(0);
     });
     await generator.dispose();
   });
-
-  /** Feeds the fixture's pixels to prefill, whose batch has a layout of its own. */
-  class PixelBackend implements Backend {
-    static prompts: { prompt: EncodedSample; sample: EncodedSample }[] = [];
-    readonly name = 'onnx';
-    readonly decomposed: ReadonlySet<string>;
-    constructor(
-      private readonly inner: Backend,
-      readonly make: typeof inputs,
-    ) {
-      this.decomposed = inner.decomposed;
-    }
-    setState: Backend['setState'] = (...args) => this.inner.setState(...args);
-    getState: Backend['getState'] = (name) => this.inner.getState(name);
-    hasState: Backend['hasState'] = (name) => this.inner.hasState(name);
-    deleteState: Backend['deleteState'] = (name) => this.inner.deleteState(name);
-    compile: Backend['compile'] = async (graph) => {
-      const program = await this.inner.compile(graph);
-      const patches = graph.inputs.get('patches');
-      if (!patches) return program;
-      return {
-        dispose: () => program.dispose(),
-        run: (batch) => {
-          const pixels = new Float32Array(patches.shape[0]! * 1176);
-          // Generator places image i at the start of vision row i.
-          const images = PixelBackend.prompts.flatMap(({ sample }) =>
-            sample.images.map((image, i) => ({ sample, grid: image.grid, before: sample.images.slice(0, i) })),
-          );
-          const rowPatches = 64;
-          images.forEach(({ sample, grid: [t, h, w], before }, i) => {
-            const skip = before.reduce((sum, { grid }) => sum + grid[0] * grid[1] * grid[2], 0);
-            const all = expected(`pixels.${samples.indexOf(sample)}`);
-            pixels.set(all.subarray(skip * 1176, (skip + t * h * w) * 1176), i * rowPatches * 1176);
-          });
-          return program.run({ ...batch, patches: pixels });
-        },
-      };
-    };
-  }
 });

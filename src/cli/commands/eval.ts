@@ -5,14 +5,14 @@ import { readConversations } from '../../data/conversation.ts';
 import { scorePairs } from '../../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
 import { readAll } from '../../generate/read.ts';
-import { loadModel } from '../../models/qwen2_vl/session.ts';
+import { loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT, encodeRows, promptOf } from '../../train/dataset.ts';
 import { printJson, sayTable, withJsonOption } from '../output.ts';
 import { whole } from './prepare.ts';
 
 interface Flags {
-  model: string;
+  model?: string;
   adapter?: string;
   data: string;
   count?: number;
@@ -26,7 +26,7 @@ interface Flags {
 export function command(): Command {
   return withJsonOption(new Command('eval'))
     .description('Scores a model on labelled images: exact match, edit distance, BLEU.')
-    .requiredOption('--model <folder>', 'the base model')
+    .option('--model <folder>', MODEL_HELP)
     .requiredOption('--data <file>', 'a conversation JSON')
     .option('--adapter <folder>', 'a LoRA adapter for it')
     .option('--count <n>', 'only the first n samples', whole)
@@ -36,16 +36,17 @@ export function command(): Command {
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
     .addHelpText(
       'after',
-      '\nExample:\n  texlens eval --model models/base --adapter runs/a/adapter --data data/val.json --json',
+      '\nExamples:\n  texlens eval --data data/val.json --json\n  texlens eval --model Qwen2-VL-2B-Instruct --adapter runs/a/adapter --data data/val.json',
     )
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
       const backend = await createOnnxBackend({ threads: flags.threads });
-      const { processor, prompt } = await loadModel(flags.model, flags.adapter, backend, {
+      const model = await loadModel(flags.model, flags.adapter, backend, {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
       });
-      const { samples, labels, dropped } = await encodeRows(rows, processor, prompt, 'reading');
+      const { processor } = model;
+      const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
       for (const { name, reason } of dropped) say(`dropped ${name}: ${reason}`);
       const generator = new Generator(backend, processor.config);
       const options = { ...GENERATE_DEFAULTS, maxNewTokens: flags.maxNewTokens, stopIds: processor.stopIds };

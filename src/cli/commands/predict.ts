@@ -1,13 +1,14 @@
 // texlens predict: reads formula images (files, folders, globs, stdin) and prints LaTeX.
 import { stat } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { glob } from 'tinyglobby';
 import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
-import { readAll } from '../../generate/read.ts';
+import { type Reading, readEach } from '../../generate/read.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
-import { imagePrompt, loadModel } from '../../models/qwen2_vl/session.ts';
+import { imagePrompt, type LoadedModel, loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
@@ -15,9 +16,10 @@ import { printJson, withJsonOption } from '../output.ts';
 import { whole } from './prepare.ts';
 
 interface Flags {
-  model: string;
+  model?: string;
   adapter?: string;
   prompt?: string;
+  together?: boolean;
   maxNewTokens: number;
   temperature: number;
   topP: number;
@@ -29,25 +31,40 @@ interface Flags {
   json?: boolean;
 }
 
+const decimal = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === '' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
+    throw new InvalidArgumentError('expected a number, 0 or more.');
+  return value;
+};
+
+const EXAMPLES = `
+Examples:
+  texlens predict formula.png
+  texlens predict "scans/*.png" --model Qwen2-VL-2B-Instruct --adapter runs/a/adapter --json
+  texlens predict first.png second.png --together --prompt "Read both lines."
+  cat formula.png | texlens predict -
+
+One image is written as it is read, token by token, on a terminal. Of several, each is printed when it is done, with its
+name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.`;
+
 export function command(): Command {
   return withJsonOption(new Command('predict'))
     .description('Reads formula images and prints their LaTeX; with --json one line an image.')
     .argument('<images...>', 'files, folders or globs; - reads one image from standard input')
-    .requiredOption('--model <folder>', 'the base model')
+    .option('--model <folder>', MODEL_HELP)
     .option('--adapter <folder>', 'a LoRA adapter for it')
     .option('--prompt <text>', 'the instruction beside the image; by default that of the training')
+    .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
-    .option('--temperature <t>', '0 is greedy', Number, 0)
-    .option('--top-p <p>', 'nucleus of the probability that is kept', Number, 1)
+    .option('--temperature <t>', '0 is greedy', decimal, 0)
+    .option('--top-p <p>', 'nucleus of the probability that is kept', decimal, 1)
     .option('--top-k <k>', 'tokens that are kept; 0 keeps all', whole, 0)
-    .option('--repetition-penalty <r>', 'by default the model’s own', Number)
+    .option('--repetition-penalty <r>', 'by default the model’s own', decimal)
     .option('--seed <n>', 'seed of sampling', whole, 0)
     .option('--batch <n>', 'images at once', whole, 8)
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
-    .addHelpText(
-      'after',
-      '\nExamples:\n  texlens predict formula.png --model models/base\n  texlens predict "scans/*.png" --model models/base --adapter runs/a/adapter --json\n  cat formula.png | texlens predict - --model models/base',
-    )
+    .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
       const backend = await createOnnxBackend({ threads: flags.threads });
@@ -55,42 +72,73 @@ export function command(): Command {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
       });
-      const { processor } = model;
-      const prompts: EncodedSample[] = [];
-      const faults: string[] = [];
-      for (const source of sources) {
-        try {
-          prompts.push(
-            source === '-'
-              ? await imagePrompt(model, await buffer(process.stdin), 'standard input')
-              : await imagePrompt(model, source),
-          );
-        } catch (error) {
-          // One bad image keeps no other from being read; the exit code tells.
-          if (!(error instanceof InputError)) throw error;
-          faults.push(messageOf(error));
-        }
-      }
+      const { config, tokenizer, stopIds } = model.processor;
       const options: GenerateOptions = {
         ...GENERATE_DEFAULTS,
         maxNewTokens: flags.maxNewTokens,
         temperature: flags.temperature,
         topK: flags.topK,
         topP: flags.topP,
-        repetitionPenalty: flags.repetitionPenalty ?? processor.config.repetitionPenalty,
+        repetitionPenalty: flags.repetitionPenalty ?? config.repetitionPenalty,
         seed: flags.seed,
-        stopIds: processor.stopIds,
+        stopIds,
       };
-      const generator = new Generator(backend, processor.config);
-      const readings = await readAll(generator, processor.tokenizer, prompts, options, flags.batch);
-      for (const [i, { text, confidence }] of readings.entries()) {
-        const image = prompts[i]!.name;
+      const prompts = flags.together
+        ? [await imagePrompt(model, sources, sources.join(', '))]
+        : await readImages(model, sources, flags.json === true);
+      const generator = new Generator(backend, config);
+      const print = (image: string, { text, confidence }: Reading): void => {
         if (flags.json) printJson({ image, latex: text, confidence });
-        else process.stdout.write(readings.length === 1 ? `${text}\n` : `${image}\t${text}\n`);
-      }
-      for (const fault of faults) say(`error: ${fault}`);
-      if (faults.length > 0) process.exitCode = 2;
+        else process.stdout.write(prompts.length === 1 ? `${text}\n` : `${image}\t${text}\n`);
+      };
+      const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];
+      const terminal = terminals.find((stream) => stream.isTTY);
+      const [only] = prompts;
+      if (only && prompts.length === 1 && terminal) {
+        const reading = await stream(generator, tokenizer, only, options, terminal);
+        if (terminal !== process.stdout) print(only.name, reading);
+      } else
+        for await (const { index, reading } of readEach(
+          generator,
+          tokenizer,
+          prompts,
+          options,
+          Math.max(1, flags.batch),
+        ))
+          print(prompts[index]!.name, reading);
+      if (prompts.length < sources.length && !flags.together) process.exitCode = 2;
     });
+}
+
+/** The images that can be read; the others are told, and keep none from being read. */
+async function readImages(model: LoadedModel, sources: readonly string[], json: boolean): Promise<EncodedSample[]> {
+  const prompts: EncodedSample[] = [];
+  for (const source of sources) {
+    try {
+      const [bytes, name] = source === '-' ? [await buffer(process.stdin), 'standard input'] : [source, source];
+      prompts.push(await imagePrompt(model, bytes, name));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      const message = messageOf(error);
+      say(`error: ${message}`);
+      if (json) printJson({ image: source, error: { kind: 'input', message } });
+    }
+  }
+  return prompts;
+}
+
+/** Writes the text of one image to a terminal as its tokens come. */
+async function stream(
+  generator: Generator,
+  tokenizer: Tokenizer,
+  prompt: EncodedSample,
+  options: GenerateOptions,
+  terminal: NodeJS.WriteStream,
+): Promise<Reading> {
+  const decoder = tokenizer.stream();
+  const [result] = await generator.generate([prompt], options, (_, token) => terminal.write(decoder.push(token)));
+  terminal.write(`${decoder.flush()}\n`);
+  return { ...result!, text: tokenizer.decode(result!.ids) };
 }
 
 const IMAGES = '*.{png,jpg,jpeg,webp,gif,bmp,tif,tiff,PNG,JPG,JPEG}';

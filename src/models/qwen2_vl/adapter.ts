@@ -13,6 +13,7 @@ import type { Qwen2VLConfig } from './config.ts';
 import { hubName, linearModules, nestedName } from './parameters.ts';
 
 const PREFIX = 'base_model.model.';
+const SHOWN_FAULTS = 40;
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 export const ADAPTER_CONFIG = 'adapter_config.json';
 
@@ -22,6 +23,7 @@ const AdapterConfig = z.looseObject({
   lora_alpha: z.number().positive(),
   lora_dropout: z.number().min(0).max(1).default(0),
   use_rslora: z.boolean().default(false),
+  base_model_name_or_path: z.string().nullish(),
   use_dora: z.literal(false, 'DoRA adapters are not supported').default(false),
   bias: z.literal('none', 'trained biases are not supported').default('none'),
   target_modules: z.union([z.string(), z.array(z.string())]),
@@ -137,8 +139,8 @@ export async function saveAdapter(
   await writeFile(join(folder, ADAPTER_CONFIG), `${JSON.stringify(written, null, 2)}\n`);
 }
 
-/** Reads adapter_config.json. */
-export async function readAdapterConfig(folder: string): Promise<LoraSettings> {
+/** Reads adapter_config.json: the settings, and the base model that it names. */
+export async function readAdapterConfig(folder: string): Promise<LoraSettings & { readonly base: string | null }> {
   const file = join(folder, ADAPTER_CONFIG);
   let json: unknown;
   try {
@@ -161,6 +163,7 @@ export async function readAdapterConfig(folder: string): Promise<LoraSettings> {
     dropout: c.lora_dropout,
     rslora: c.use_rslora,
     targetModules: c.target_modules,
+    base: c.base_model_name_or_path ?? null,
   };
 }
 
@@ -190,11 +193,13 @@ export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend
     }
     const known = new Set(wanted.map((w) => w.name));
     for (const [name, key] of keys) if (!known.has(name)) faults.push(`unexpected: ${key}`);
-    if (faults.length > 0)
+    if (faults.length > 0) {
+      const more = faults.length > SHOWN_FAULTS ? `\n  … and ${faults.length - SHOWN_FAULTS} more` : '';
       throw new InputError(
-        `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ${faults.slice(0, 40).join('\n  ')}\n` +
-          'Use it with the base it was trained on.',
+        `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ` +
+          `${faults.slice(0, SHOWN_FAULTS).join('\n  ')}${more}\nUse it with the base it was trained on.`,
       );
+    }
     for (const { name, shape } of wanted)
       backend.setState(name, { dtype: 'f32', shape }, await file.read(keys.get(name) as string));
   } finally {

@@ -1,39 +1,67 @@
 // A model ready to read images: snapshot and optional adapter loaded into a backend, adapter merged.
+import { stat } from 'node:fs/promises';
 import type { Backend } from '../../backends/contract.ts';
-import { loadAdapter, mergeLora } from './adapter.ts';
+import { InputError } from '../../shared/errors.ts';
+import { bundledModel } from '../bundled.ts';
+import { loadAdapter, mergeLora, readAdapterConfig } from './adapter.ts';
 import type { EncodedSample } from './batch.ts';
 import { loadWeights } from './load.ts';
 import { type ImageSizing, Processor } from './processor.ts';
-import { readTrainedSettings } from './trained_settings.ts';
+import { type Instruction, readTrainedSettings } from './trained_settings.ts';
 
-export interface LoadedModel {
+/** What a --model flag says of its default, which is `loadModel`'s. */
+export const MODEL_HELP = 'the base model; by default the one of the adapter, else the one that comes with texlens';
+
+export interface LoadedModel extends Instruction {
   readonly processor: Processor;
-  readonly prompt: string;
+}
+
+/** The model to use where none was named: the one that the adapter was trained on, else the bundled one. */
+async function defaultModel(adapter: string | undefined): Promise<string> {
+  if (adapter === undefined) return bundledModel();
+  const { base } = await readAdapterConfig(adapter);
+  const found = base !== null && (await stat(base).catch(() => null))?.isDirectory();
+  if (!found)
+    throw new InputError(
+      `${adapter}: was trained on ${base ?? 'a base it does not name'}, which is no folder here; give its base with --model.`,
+    );
+  return base;
 }
 
 /** Image sizing and prompt are the adapter's, else the model's own of its training, unless given. */
 export async function loadModel(
-  folder: string,
+  folder: string | undefined,
   adapter: string | undefined,
   backend: Backend,
   given: { prompt?: string; sizing?: ImageSizing; fallbackPrompt: string },
 ): Promise<LoadedModel> {
+  const base = folder ?? (await defaultModel(adapter));
   const settings =
-    (adapter === undefined ? null : await readTrainedSettings(adapter)) ?? (await readTrainedSettings(folder));
-  const processor = await Processor.load(folder, given.sizing ?? settings?.sizing);
-  await loadWeights(folder, processor.config, backend);
+    (adapter === undefined ? null : await readTrainedSettings(adapter)) ?? (await readTrainedSettings(base));
+  const processor = await Processor.load(base, given.sizing ?? settings?.sizing);
+  await loadWeights(base, processor.config, backend);
   if (adapter !== undefined)
     mergeLora(processor.config, await loadAdapter(adapter, processor.config, backend), backend);
-  return { processor, prompt: given.prompt ?? settings?.prompt ?? given.fallbackPrompt };
+  const instruction =
+    given.prompt === undefined
+      ? (settings ?? { prompt: given.fallbackPrompt, replaces: false })
+      : { prompt: given.prompt, replaces: true };
+  return { processor, prompt: instruction.prompt, replaces: instruction.replaces };
 }
 
-/** One image as a prompt for generation. */
+/** An image, or several as one question, as a prompt for generation. */
 export async function imagePrompt(
-  { processor, prompt }: LoadedModel,
-  source: string | Uint8Array,
-  name?: string,
+  { processor, prompt }: Pick<LoadedModel, 'processor' | 'prompt'>,
+  source: string | Uint8Array | readonly string[],
+  name = String(source),
 ): Promise<EncodedSample> {
-  const image = await processor.image(source, name);
-  const ids = processor.prompt([image.grid], prompt);
-  return { name: name ?? String(source), ids, labelStart: ids.length, images: [image] };
+  const images =
+    typeof source === 'string' || source instanceof Uint8Array
+      ? [await processor.image(source, name)]
+      : await Promise.all(source.map((path) => processor.image(path)));
+  const ids = processor.prompt(
+    images.map((image) => image.grid),
+    prompt,
+  );
+  return { name, ids, labelStart: ids.length, images };
 }

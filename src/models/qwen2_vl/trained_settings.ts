@@ -7,12 +7,16 @@ import { InputError } from '../../shared/errors.ts';
 const size = z.int().positive();
 const Settings = z.object({
   prompt: z.string().min(1),
+  replaces: z.boolean().default(true),
   sizing: z.union([
     z.strictObject({ minPixels: size, maxPixels: size }),
     z.strictObject({ resizedHeight: size, resizedWidth: size }),
   ]),
 });
 export type TrainedSettings = z.output<typeof Settings>;
+
+/** The text beside the images; `replaces` when it stands in place of what samples bring along themselves. */
+export type Instruction = Pick<TrainedSettings, 'prompt' | 'replaces'>;
 
 const FILE = 'texlens.json';
 

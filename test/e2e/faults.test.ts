@@ -1,0 +1,210 @@
+// What goes wrong at a user's: odd and broken images, labels, files and adapters, and a full disk. Every fault is told
+// by name with exit code 2, or 1 when the disk is to blame, and keeps nothing good from being done.
+import { copyFile, cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { jsonLines, lastJson, texlensHere, texlensWithin, type Workspace, workspace } from './cli.ts';
+
+const GOLDEN = fileURLToPath(new URL('../golden/', import.meta.url));
+let home: Workspace;
+const at = (...parts: string[]) => home.at(...parts);
+const TRAIN = () => ['train', at('run.yaml'), '--max-steps', '6', '--set', 'save.keep=3'];
+const good = () => at('data', 'images', '000001.png');
+
+beforeAll(async () => {
+  home = await workspace();
+  const strip = { create: { width: 20_000, height: 10, channels: 3, background: 'white' } } as const;
+  await sharp(strip).png().toFile(at('strip.png'));
+  const whole = await readFile(good());
+  await writeFile(at('cut.png'), whole.subarray(0, whole.length - 60));
+  await writeFile(at('text.png'), 'this is no image\n');
+  const trained = await texlensHere(...TRAIN());
+  if (trained.code !== 0) throw new Error(trained.stderr);
+});
+afterAll(() => home.remove());
+
+/** The message of a command that must fail with this code, told on stderr and as the last JSON line alike. */
+async function fault(code: number, ...args: string[]): Promise<string> {
+  const got = await texlensHere(...args, '--json');
+  expect(got.code, got.stderr).toBe(code);
+  const { error } = lastJson(got.stdout) as { error: { kind: string; message: string } };
+  expect(error.kind).toBe(code === 2 ? 'input' : 'run');
+  expect(got.stderr).toContain(error.message);
+  return error.message;
+}
+const few = ['--max-new-tokens', '2'];
+
+describe('images', () => {
+  it('1 × 1, CMYK, 16 bits, animated, transparent, palette: all are read', async () => {
+    const folder = join(GOLDEN, 'processor', 'images');
+    const read = await texlensHere('predict', folder, '--model', at('base'), ...few, '--json');
+    expect(read.code, read.stderr).toBe(0);
+    const lines = jsonLines(read.stdout);
+    expect(lines.map(({ image }) => image).sort()).toEqual((await readdir(folder)).sort().map((f) => join(folder, f)));
+    for (const line of lines) expect(line).toMatchObject({ latex: expect.any(String), confidence: expect.any(Number) });
+  });
+
+  it('bad ones are told by name, keep no good one from being read, and the exit code is 2', async () => {
+    const images = ['strip.png', 'cut.png', 'text.png'].map((name) => at(name));
+    const read = await texlensHere('predict', ...images, good(), '--model', at('base'), ...few, '--json');
+    expect(read.code).toBe(2);
+    expect(read.stderr).toContain('strip.png: 20000×10 pixels: the aspect ratio is 2000.0, expected at most 200');
+    expect(read.stderr).toContain('cut.png: not a readable image');
+    expect(read.stderr).toContain('text.png: not a readable image');
+    const lines = jsonLines(read.stdout);
+    const told = lines.filter((line) => 'error' in line).map(({ image }) => image);
+    expect(told).toEqual(images);
+    expect(lines.at(-1)).toMatchObject({ image: good(), latex: expect.any(String) });
+  });
+
+  it('a path where nothing is', async () => {
+    expect(await fault(2, 'predict', at('absent.png'), '--model', at('base'))).toContain('absent.png: no image there');
+  });
+});
+
+describe('training data', () => {
+  const entry = (image: unknown, label?: string) => ({
+    id: 'i',
+    conversations: [
+      { role: 'user', value: image },
+      { role: 'assistant', value: label },
+    ],
+  });
+  async function train(name: string, data: unknown, ...flags: string[]): Promise<string[]> {
+    const file = at(`${name}.json`);
+    await writeFile(file, typeof data === 'string' ? data : JSON.stringify(data));
+    return ['train', at('run.yaml'), '--train-data', file, '--output', at(name), '--max-steps', '1', ...flags];
+  }
+
+  it('samples that cannot be used are dropped by name and reason, the others train', async () => {
+    const long = Array.from({ length: 200 }, (_, i) => `x_{${i}}`).join('+');
+    const rows = [
+      entry(good(), 'x + y'),
+      entry(at('absent.png'), 'x'),
+      entry(at('cut.png'), 'x'),
+      entry(at('strip.png'), 'x'),
+      entry(at('data', 'images', '000002.png'), long),
+      entry(at('data', 'images', '000003.png'), 'x <|im_end|>'),
+    ];
+    const { code, stderr, stdout } = await texlensHere(...(await train('some', rows)), '--json');
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('samples: 1 (5 dropped)');
+    expect(stderr).toMatch(/dropped \S*absent\.png: the image cannot be read/);
+    expect(stderr).toMatch(/dropped \S*cut\.png: not a readable image/);
+    expect(stderr).toMatch(/dropped \S*strip\.png: 20000×10 pixels/);
+    expect(stderr).toMatch(/dropped \S*000002\.png: \d{4} tokens, more than the 128 of a row/);
+    expect(stderr).toMatch(/dropped \S*000003\.png: the answer contains the control token <\|im_end\|>/);
+    expect(lastJson(stdout)).toMatchObject({ steps: 1, dropped: 5 });
+  });
+
+  it('when none is left, nothing is trained', async () => {
+    const long = 'x + '.repeat(200);
+    const message = await fault(2, ...(await train('long', [entry(good(), long)])));
+    expect(message).toMatch(/no sample fits: \S*000001\.png: \d+ tokens, more than the 128 of a row.*row_tokens/);
+    expect(await fault(2, ...(await train('none', [entry(at('absent.png'), 'x')])))).toContain('absent.png');
+    expect(await fault(2, ...(await train('nil', [])))).toContain('the list is empty');
+  });
+
+  it.each([
+    ['an empty label', () => [entry(good(), 'x'), entry(good(), ' ')], /entry 2: the label of i is empty/],
+    ['no label', () => [entry(good())], /entry 1 is not a conversation/],
+    ['no image path', () => [entry('', 'x')], /entry 1 is not a conversation/],
+    ['broken JSON', () => '[\n{"id": "i",\n', /bad\.json:\d: broken JSON/],
+  ])('%s is refused with its place', async (_, data, message) => {
+    expect(await fault(2, ...(await train('bad', data())))).toMatch(message);
+  });
+
+  it('a labels file with broken rows is refused by line; rows without label or image are counted', async () => {
+    await mkdir(at('scans'));
+    await copyFile(good(), at('scans', 'a.png'));
+    const prepare = ['prepare', '--source', `folder:${at('scans')}`, '--out', at('scanned'), '--val-count', '0'];
+    await writeFile(at('scans', 'labels.csv'), 'image,text\na.png,"x\n');
+    const labels = at('scans', 'labels.csv');
+    await writeFile(labels, 'image,text\na.png,x\na.png,\n,y\nb.png,z\n');
+    const { code, stdout, stderr } = await texlensHere(...prepare, '--json');
+    expect(code, stderr).toBe(0);
+    expect(lastJson(stdout)).toMatchObject({
+      count: 1,
+      dropped: { 'empty label': 1, 'no image path': 1, 'image file not readable': 1 },
+    });
+    await writeFile(labels, 'image,text\na.png,"x\n');
+    expect(await fault(2, ...prepare.with(4, at('again')))).toMatch(/labels\.csv:\d+: broken table/);
+  });
+
+  it('a broken run configuration is refused with every place', async () => {
+    await writeFile(at('syntax.yaml'), 'model: [a\noutput: b: c\n');
+    expect(await fault(2, 'train', at('syntax.yaml'))).toMatch(/syntax\.yaml:\d+:\d+: /);
+    await writeFile(at('keys.yaml'), 'modle: a\ntrain: {lr: fast}\n');
+    const message = await fault(2, 'train', at('keys.yaml'));
+    expect(message).toContain('keys.yaml:1: modle');
+    expect(message).toContain('keys.yaml:2: train.lr: expected a number above 0');
+    expect(await fault(2, 'train', at('none.yaml'))).toContain('none.yaml: cannot be read');
+  });
+});
+
+describe('models and adapters', () => {
+  const predict = (model: string, ...flags: string[]) => ['predict', good(), '--model', model, ...few, ...flags];
+
+  it('an adapter of another base names every culprit key', async () => {
+    const message = await fault(2, ...predict(at('base'), '--adapter', join(GOLDEN, 'model', 'tiny', 'adapter')));
+    const key = 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight';
+    expect(message).toContain(`misshapen: ${key} is [8, 64], expected [8, 256]`);
+    expect(message).toContain('missing: model.layers.2.mlp.up_proj.lora_A.weight [8, 256]');
+  });
+
+  it('an adapter whose keys fit no module is refused, not ignored', async () => {
+    const folder = at('renamed');
+    await cp(at('whole', 'adapter'), folder, { recursive: true });
+    const file = join(folder, 'adapter_model.safetensors');
+    const bytes = await readFile(file);
+    // Same length, so that the header's offsets hold.
+    await writeFile(file, Buffer.from(bytes.toString('latin1').replaceAll('layers.1', 'layerz.1'), 'latin1'));
+    const message = await fault(2, ...predict(at('base'), '--adapter', folder));
+    expect(message).toMatch(/unexpected: \S*layerz\.1\.mlp\.down_proj\.lora_A\.weight/);
+    expect(message).toContain('missing: model.layers.1.mlp.down_proj.lora_A.weight');
+  });
+
+  it.each([
+    ['cut short', (file: string) => truncate(file, 5000)],
+    ['with a torn header', (file: string) => writeFile(file, Buffer.alloc(4096, 7))],
+    ['empty', (file: string) => truncate(file, 0)],
+  ])('a weights file that is %s is refused by name', async (_, spoil) => {
+    const copy = at('spoilt');
+    await cp(at('base'), copy, { recursive: true });
+    await spoil(join(copy, 'model.safetensors'));
+    expect(await fault(2, ...predict(copy))).toMatch(/model\.safetensors: not a whole safetensors file/);
+    expect(await fault(2, 'eval', '--model', copy, '--data', at('data', 'val.json'))).toContain('model.safetensors');
+  });
+
+  it('a folder that is no model', async () => {
+    expect(await fault(2, ...predict(at('data')))).toContain('config.json: not found');
+  });
+});
+
+describe.skipIf(process.platform === 'win32')('a full disk', () => {
+  it('fails the checkpoint by name, keeps the one before whole, and --resume goes on when there is space', async () => {
+    const expected = await home.losses('whole');
+    // As a run looks that was stopped after step 2.
+    await cp(at('whole'), at('full'), { recursive: true });
+    for (const later of ['checkpoints/checkpoint-4', 'checkpoints/checkpoint-6', 'best', 'adapter'])
+      await rm(at('full', later), { recursive: true });
+    const before = await readdir(at('full', 'checkpoints', 'checkpoint-2'));
+
+    const resume = [...TRAIN(), '--output', at('full'), '--resume'];
+    const full = await texlensWithin(40, ...resume, '--json');
+    expect(full.code, full.stderr).toBe(1);
+    expect(full.stderr).toMatch(/checkpoint-4: could not be written.*free space and run again with --resume/);
+    expect(lastJson(full.stdout)).toMatchObject({ error: { kind: 'run' } });
+    expect(await readdir(at('full', 'checkpoints'))).toEqual(['checkpoint-2']);
+    expect(await readdir(at('full', 'checkpoints', 'checkpoint-2'))).toEqual(before);
+    expect(await readdir(at('full'))).not.toContain('adapter');
+
+    const resumed = await texlensHere(...resume);
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(await home.losses('full')).toEqual(expected);
+    const adapter = (folder: string) => readFile(at(folder, 'adapter', 'adapter_model.safetensors'));
+    expect((await adapter('full')).equals(await adapter('whole'))).toBe(true);
+  });
+});
