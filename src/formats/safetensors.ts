@@ -95,6 +95,20 @@ export class SafetensorsFile {
 
   /** A tensor as float32, row-major. */
   async read(name: string): Promise<Float32Array> {
+    const { dtype, bytes } = await this.bytes(name);
+    if (dtype === 'F32') return new Float32Array(bytes.buffer);
+    const halves = new Uint16Array(bytes.buffer);
+    return dtype === 'BF16' ? bf16ToF32(halves) : f16ToF32(halves);
+  }
+
+  /** A tensor as the bits of bfloat16, row-major: as stored, or rounded to nearest even. */
+  async readBf16(name: string): Promise<Uint16Array> {
+    const { dtype, bytes } = await this.bytes(name);
+    if (dtype === 'BF16') return new Uint16Array(bytes.buffer);
+    return f32ToBf16(dtype === 'F32' ? new Float32Array(bytes.buffer) : f16ToF32(new Uint16Array(bytes.buffer)));
+  }
+
+  private async bytes(name: string): Promise<{ dtype: StoredType; bytes: Uint8Array }> {
     const info = this.header.get(name);
     if (!info) throw new InputError(`${this.path}: has no tensor '${name}'.`);
     if (!(info.dtype in BYTES))
@@ -108,9 +122,7 @@ export class SafetensorsFile {
       if (bytesRead === 0) throw new InputError(`${this.path}: ended within '${name}'.`);
       at += bytesRead;
     }
-    if (info.dtype === 'F32') return new Float32Array(bytes.buffer);
-    const halves = new Uint16Array(bytes.buffer);
-    return info.dtype === 'BF16' ? bf16ToF32(halves) : f16ToF32(halves);
+    return { dtype: info.dtype as StoredType, bytes };
   }
 
   close(): Promise<void> {
@@ -178,6 +190,7 @@ export interface Snapshot {
   readonly names: readonly string[];
   info(name: string): TensorInfo;
   read(name: string): Promise<Float32Array>;
+  readBf16(name: string): Promise<Uint16Array>;
   close(): Promise<void>;
 }
 
@@ -238,6 +251,7 @@ export async function openSnapshot(folder: string): Promise<Snapshot> {
     names: [...owner.keys()],
     info: (name) => of(name).header.get(name) as TensorInfo,
     read: (name) => of(name).read(name),
+    readBf16: (name) => of(name).readBf16(name),
     close,
   };
 }

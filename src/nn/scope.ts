@@ -1,7 +1,6 @@
 // How model code reaches its weights: named states, cast to the compute dtype, with LoRA (Hu et al. 2021) added to the
 // linear layers it targets. One skinny product serves all layers that read the same input.
 import type { Graph, Value } from '../graph/graph.ts';
-import type { DType } from '../graph/types.ts';
 import { add } from '../ops/add.ts';
 import { cast } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
@@ -9,7 +8,7 @@ import { dropoutMask } from '../ops/dropout_mask.ts';
 import { literal } from '../ops/elementwise.ts';
 import { matmul } from '../ops/matmul.ts';
 import { mul } from '../ops/mul.ts';
-import { sliceAxis } from '../ops/slice.ts';
+import { split } from '../ops/split.ts';
 import { foldKey } from '../shared/random.ts';
 
 /** LoRA as peft means it; `modules` are full module names, already matched against the model. */
@@ -20,8 +19,13 @@ export interface LoraSpec {
   readonly modules: ReadonlySet<string>;
 }
 
+/** What a program computes in, and what the weights that do not train are stored in. Those that train are float32. */
+export type Precision = 'f32' | 'bf16';
+
 export interface ScopeOptions {
-  readonly compute?: DType;
+  readonly precision?: Precision;
+  /** weights that train, beside all of LoRA's */
+  readonly trained?: ReadonlySet<string>;
   readonly lora?: LoraSpec | null;
   /** Dropout on the LoRA inputs; tick is the i32 [] counter of micro-batches. */
   readonly dropout?: { readonly p: number; readonly seed: number; readonly tick: Value } | null;
@@ -37,19 +41,21 @@ export interface LinearSpec {
 export const loraScale = ({ r, alpha, rslora }: LoraSpec): number => alpha / (rslora ? Math.sqrt(r) : r);
 export const loraA = (module: string): string => `${module}.lora_A.weight`;
 export const loraB = (module: string): string => `${module}.lora_B.weight`;
+const isLora = (name: string): boolean => /\.lora_[AB]\.weight$/.test(name);
 
 export class Scope {
-  readonly compute: DType;
+  readonly compute: Precision;
   constructor(
     readonly graph: Graph,
     readonly options: ScopeOptions = {},
   ) {
-    this.compute = options.compute ?? 'f32';
+    this.compute = options.precision ?? 'f32';
   }
 
   /** A weight by its published name, in the compute dtype. */
   weight(name: string, shape: readonly number[]): Value {
-    return cast(this.graph.state(name, shape, 'f32'), this.compute);
+    const stored = this.options.trained?.has(name) || isLora(name) ? 'f32' : this.compute;
+    return cast(this.graph.state(name, shape, stored), this.compute);
   }
 
   linear(x: Value, spec: LinearSpec): Value {
@@ -83,9 +89,13 @@ export class Scope {
       0,
     );
     const inner = mul(matmul(dropped, a, { transB: true }), literal(x, loraScale(lora))); // [T, r·layers]
+    const parts = split(
+      inner,
+      1,
+      hit.map(() => lora.r),
+    );
     hit.forEach(({ name, out }, i) => {
-      const part = sliceAxis(inner, 1, i * lora.r, (i + 1) * lora.r);
-      deltas.set(name, matmul(part, this.weight(loraB(name), [out, lora.r]), { transB: true }));
+      deltas.set(name, matmul(parts[i]!, this.weight(loraB(name), [out, lora.r]), { transB: true }));
     });
     return deltas;
   }

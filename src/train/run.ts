@@ -107,6 +107,8 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
       weightDecay: train.weight_decay,
       maxGradNorm: train.max_grad_norm,
     },
+    precision: 'f32',
+    keepFeatures: null,
   };
   const programs = tracePrograms(backend, model, options);
   preflight({ config, model, encoded: kept, bucket, total, lora, trained, backend, programs });

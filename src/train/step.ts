@@ -7,9 +7,9 @@ import { div } from '../ops/div.ts';
 import { literal } from '../ops/elementwise.ts';
 import { less } from '../ops/less.ts';
 import { mul } from '../ops/mul.ts';
-import { reduceSum } from '../ops/reduce_sum.ts';
 import { select } from '../ops/select.ts';
 import { sqrt } from '../ops/sqrt.ts';
+import { sumOfSquares } from '../ops/sum_of_squares.ts';
 
 export interface UpdateOptions extends AdamWAttrs {
   /** clip the global gradient norm to this; 0 does not clip */
@@ -74,13 +74,7 @@ function update(
   const lr = graph.input('lr', [], 'f32');
   const c1 = graph.input('c1', [], 'f32');
   const c2 = graph.input('c2', [], 'f32');
-  const squares = grads.map((g) =>
-    reduceSum(
-      mul(g, g),
-      g.shape.map((_, i) => i),
-    ),
-  );
-  const norm = sqrt(squares.reduce((sum, s) => add(sum, s)));
+  const norm = sqrt(sumOfSquares(grads));
   graph.output('grad_norm', norm);
   // torch's clip_grad_norm_: min(1, max / (norm + 1e-6)). Adding norm · 0 makes the factor NaN when the norm is not
   // finite, and adamw then keeps everything as it was.

@@ -6,8 +6,9 @@ import { sizeOf } from '../graph/types.ts';
 import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { type Bucket, packedLoss } from '../models/qwen2_vl/programs.ts';
-import { type LoraSpec, Scope } from '../nn/scope.ts';
+import { type LoraSpec, type Precision, Scope } from '../nn/scope.ts';
 import { RunError } from '../shared/errors.ts';
+import { FeatureCache } from './feature_cache.ts';
 import type { Placement } from './packing.ts';
 import { gradState, momentState, traceAccumulate, traceStep, traceUpdate, type UpdateOptions } from './step.ts';
 
@@ -20,6 +21,10 @@ export interface TrainerOptions {
   readonly dropout: number;
   readonly seed: number;
   readonly update: UpdateOptions;
+  /** what is computed in; weights that do not train are stored in it too */
+  readonly precision: Precision;
+  /** for frozen towers: rows of image features that are kept across epochs, 0 for none; null runs the tower in the step */
+  readonly keepFeatures: number | null;
 }
 
 /** The traced programs of a run: a micro-batch (a whole step when nothing accumulates), the update, the plain loss. */
@@ -31,11 +36,13 @@ export interface Programs {
 
 /** Traces a run's programs; the shapes of what trains are those of the backend's states. */
 export function tracePrograms(backend: Backend, config: Qwen2VLConfig, options: TrainerOptions): Programs {
-  const { bucket, trained, update, lora, dropout, seed } = options;
+  const { trained, update, lora, dropout, seed, precision } = options;
+  const bucket = lossBucket(config, options);
+  const common = { precision, trained: new Set(trained), lora };
   const headTrained = trained.includes(config.tieWordEmbeddings ? 'model.embed_tokens.weight' : 'lm_head.weight');
   const micro = new Graph(backend.decomposed);
   const drop = dropout && lora ? { p: dropout, seed, tick: micro.input('tick', [], 'i32') } : null;
-  const loss = packedLoss(new Scope(micro, { lora, dropout: drop }), config, bucket, headTrained);
+  const loss = packedLoss(new Scope(micro, { ...common, dropout: drop }), config, bucket, headTrained);
   let updater: Graph | null = null;
   if (options.accumulate === 1) traceStep(micro, loss, trained, update);
   else {
@@ -48,8 +55,14 @@ export function tracePrograms(backend: Backend, config: Qwen2VLConfig, options: 
     );
   }
   const evaluator = new Graph(backend.decomposed);
-  evaluator.output('loss', packedLoss(new Scope(evaluator, { lora }), config, bucket, false));
+  evaluator.output('loss', packedLoss(new Scope(evaluator, common), config, bucket, false));
   return { micro, updater, evaluator };
+}
+
+/** The bucket of the loss: with features that are made before, it has their rows. */
+function lossBucket(config: Qwen2VLConfig, { bucket, keepFeatures }: TrainerOptions): Bucket {
+  if (keepFeatures === null || bucket.patches === 0) return bucket;
+  return { ...bucket, features: FeatureCache.rows(config, { keep: keepFeatures, bucket }) };
 }
 
 export interface StepResult {
@@ -65,6 +78,7 @@ export class Trainer {
     private readonly micro: Executable,
     private readonly updater: Executable | null,
     private readonly evaluator: Executable,
+    private readonly features: FeatureCache | null,
   ) {}
 
   /** Compiles the programs, and makes the optimiser's states that are not there yet. */
@@ -80,18 +94,34 @@ export class Trainer {
         if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
           backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
     }
+    const { bucket, keepFeatures, precision } = options;
+    const features =
+      keepFeatures === null || bucket.patches === 0
+        ? null
+        : await FeatureCache.create(backend, config, { precision, keep: keepFeatures, bucket });
     return new Trainer(
       config,
       options,
       await backend.compile(micro),
       updater && (await backend.compile(updater)),
       await backend.compile(evaluator),
+      features,
     );
   }
 
-  private batch(samples: readonly EncodedSample[], placements: readonly Placement[], weight: number): Tensors {
-    const placed = placements.map((p) => ({ ...p, sample: samples[p.sample] as EncodedSample }));
-    return packedInputs(this.config, this.options.bucket, placed, weight);
+  private async batch(
+    samples: readonly EncodedSample[],
+    placements: readonly Placement[],
+    weight: number,
+  ): Promise<Tensors> {
+    const own = placements.map((p) => samples[p.sample] as EncodedSample);
+    const starts = await this.features?.place(own);
+    const placed = placements.map((p, i) => ({
+      ...p,
+      sample: own[i]!,
+      patchStarts: starts?.[i] ?? p.patchStarts,
+    }));
+    return packedInputs(this.config, lossBucket(this.config, this.options), placed, weight);
   }
 
   /**
@@ -116,7 +146,7 @@ export class Trainer {
     let gradNorm = Number.NaN;
     for (const [i, placements] of micro.entries()) {
       const inputs = {
-        ...this.batch(samples, placements, 1 / labelTokens),
+        ...(await this.batch(samples, placements, 1 / labelTokens)),
         ...scalars,
         tick: Int32Array.of(tick + i),
         keep: Float32Array.of(i === 0 ? 0 : 1),
@@ -142,14 +172,14 @@ export class Trainer {
     let sum = 0;
     let tokens = 0;
     for (const placements of batches) {
-      sum += (await this.evaluator.run(this.batch(samples, placements, 1))).loss![0] as number;
+      sum += (await this.evaluator.run(await this.batch(samples, placements, 1))).loss![0] as number;
       tokens += placements.reduce((n, p) => n + labelsOf(samples[p.sample] as EncodedSample), 0);
     }
     return sum / Math.max(1, tokens);
   }
 
   async dispose(): Promise<void> {
-    for (const program of [this.micro, this.updater, this.evaluator]) await program?.dispose();
+    for (const program of [this.micro, this.updater, this.evaluator, this.features]) await program?.dispose();
   }
 }
 

@@ -23,9 +23,46 @@ export interface PlacedSample {
   readonly patchStarts: readonly number[];
 }
 
+/** An image and the first of the patches, in a batch, that are its own. */
+export interface PlacedImage {
+  readonly image: ResizedImage;
+  readonly start: number;
+}
+
+/** Inputs patches, patch_rows, patch_columns and patch_segments of images in vision rows. */
+export function patchInputs(
+  config: Qwen2VLConfig,
+  { patches, patchRow }: Pick<Bucket, 'patches' | 'patchRow'>,
+  placed: readonly PlacedImage[],
+): Tensors {
+  const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
+  const width = inChannels * temporalPatchSize * patchSize ** 2;
+  const pixels = new Float32Array(patches * width);
+  const rows = new Int32Array(patches);
+  const columns = new Int32Array(patches);
+  const segments = new Int32Array(patches);
+  const segmentsInRow = new Map<number, number>();
+  for (const { image, start } of placed) {
+    const [frames, high, wide] = image.grid;
+    const count = frames * high * wide;
+    pixels.set(patchify(image, config), start * width);
+    const places = visionPositions([image.grid], mergeSize);
+    const row = Math.floor(start / patchRow);
+    const used = (segmentsInRow.get(row) ?? 0) + 1;
+    segmentsInRow.set(row, used + frames - 1);
+    for (let p = 0; p < count; p++) {
+      rows[start + p] = places[2 * p] as number;
+      columns[start + p] = places[2 * p + 1] as number;
+      segments[start + p] = used + Math.floor(p / (high * wide));
+    }
+  }
+  return { patches: pixels, patch_rows: rows, patch_columns: columns, patch_segments: segments };
+}
+
 /**
- * Inputs ids, positions, segments, image_index, patches, patch_rows, patch_columns, patch_segments, label_rows, targets
- * and weights of a batch; every label token weighs `weight`.
+ * Inputs ids, positions, segments, image_index, label_rows, targets and weights of a batch, and its patches unless the
+ * bucket takes features that were made before (patchStarts then count in their rows · merge²). Every label token weighs
+ * `weight`.
  */
 export function packedInputs(
   config: Qwen2VLConfig,
@@ -33,21 +70,16 @@ export function packedInputs(
   placed: readonly PlacedSample[],
   weight: number,
 ): Tensors {
-  const { tokens, patches, labels, patchRow } = bucket;
-  const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
-  const width = inChannels * temporalPatchSize * patchSize ** 2;
+  const { tokens, labels } = bucket;
+  const area = config.vision.mergeSize ** 2;
   const ids = new Int32Array(tokens);
   const positions = new Int32Array(3 * tokens);
   const segments = new Int32Array(tokens);
   const imageIndex = new Int32Array(tokens).fill(-1);
-  const pixels = new Float32Array(patches * width);
-  const patchRows = new Int32Array(patches);
-  const patchColumns = new Int32Array(patches);
-  const patchSegments = new Int32Array(patches);
   const labelRows = new Int32Array(labels);
   const targets = new Int32Array(labels);
   const weights = new Float32Array(labels);
-  const segmentsInRow = new Map<number, number>();
+  const images: PlacedImage[] = [];
   let label = 0;
 
   for (const { sample, start, segment, patchStarts } of placed) {
@@ -63,25 +95,15 @@ export function packedInputs(
     sample.images.forEach((image, i) => {
       const [frames, height, columns] = image.grid;
       const at = patchStarts[i] as number;
-      const count = frames * height * columns;
-      pixels.set(patchify(image, config), at * width);
-      const places = visionPositions([image.grid], mergeSize);
-      const row = Math.floor(at / patchRow);
-      const used = (segmentsInRow.get(row) ?? 0) + 1;
-      segmentsInRow.set(row, used + frames - 1);
-      for (let p = 0; p < count; p++) {
-        patchRows[at + p] = places[2 * p] as number;
-        patchColumns[at + p] = places[2 * p + 1] as number;
-        patchSegments[at + p] = used + Math.floor(p / (height * columns));
-      }
-      const merged = count / mergeSize ** 2;
+      images.push({ image, start: at });
+      const merged = (frames * height * columns) / area;
       for (let m = 0; m < merged; m++) {
         while (sample.ids[token] !== config.imageTokenId) {
           token++;
           if (token >= length)
             throw new InputError(`${sample.name}: fewer image tokens than its image has features; the prompt was cut`);
         }
-        imageIndex[start + token++] = at / mergeSize ** 2 + m;
+        imageIndex[start + token++] = at / area + m;
       }
     });
 
@@ -96,10 +118,7 @@ export function packedInputs(
     positions,
     segments,
     image_index: imageIndex,
-    patches: pixels,
-    patch_rows: patchRows,
-    patch_columns: patchColumns,
-    patch_segments: patchSegments,
+    ...(bucket.features ? {} : patchInputs(config, bucket, images)),
     label_rows: labelRows,
     targets,
     weights,

@@ -2,15 +2,21 @@
 import type { Backend } from '../../backends/contract.ts';
 import { openSnapshot } from '../../formats/safetensors.ts';
 import { sameShape } from '../../graph/types.ts';
+import type { Precision } from '../../nn/scope.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { hubName, parameters } from './parameters.ts';
 
 /**
- * Streams every parameter into the backend as float32 state; beside the model only one tensor is held.
+ * Streams every parameter into the backend as a state of the dtype asked for; beside the model only one tensor is held.
  * Missing, unexpected and misshapen tensors are one InputError that lists them all, before anything is read.
  */
-export async function loadWeights(folder: string, config: Qwen2VLConfig, backend: Backend): Promise<void> {
+export async function loadWeights(
+  folder: string,
+  config: Qwen2VLConfig,
+  backend: Backend,
+  storedAs: (name: string) => Precision = () => 'f32',
+): Promise<void> {
   const snapshot = await openSnapshot(folder);
   try {
     const keys = new Map(snapshot.names.map((key) => [hubName(key), key]));
@@ -36,8 +42,11 @@ export async function loadWeights(folder: string, config: Qwen2VLConfig, backend
         `${folder}: the weights do not match config.json (${faults.length} faults):\n  ${faults.join('\n  ')}\n` +
           'Check that config.json and the safetensors files belong to the same Qwen2-VL snapshot.',
       );
-    for (const { name, shape } of wanted)
-      backend.setState(name, { dtype: 'f32', shape }, await snapshot.read(keys.get(name) as string));
+    for (const { name, shape } of wanted) {
+      const key = keys.get(name) as string;
+      const dtype = storedAs(name);
+      backend.setState(name, { dtype, shape }, await (dtype === 'f32' ? snapshot.read(key) : snapshot.readBf16(key)));
+    }
   } finally {
     await snapshot.close();
   }

@@ -4,6 +4,7 @@ import type { Scope } from '../../nn/scope.ts';
 import { gatherRows } from '../../ops/gather_rows.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
 import { matmul } from '../../ops/matmul.ts';
+import { reshape } from '../../ops/reshape.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { cachingAttention, decoder, embed, fillingAttention, headWeight, packedAttention } from './text.ts';
 import { visionTower } from './vision.ts';
@@ -20,7 +21,13 @@ export interface Bucket {
   readonly patchRow: number;
   /** M: label tokens at most */
   readonly labels: number;
+  /** rows of the state `image_features`, which then stand in for the tower; 0 runs the tower in the program */
+  readonly features?: number;
 }
+
+/** The state [1, 1, rows, H] of image features that were made before. */
+export const FEATURES = 'image_features';
+export const featuresShape = ({ text }: Qwen2VLConfig, rows: number): number[] => [1, 1, rows, text.hiddenSize];
 
 /** Rows of logits computed at once: bounds the memory of the head at vocabulary × this. */
 const HEAD_CHUNK = 512;
@@ -33,19 +40,35 @@ function hiddenStates(
   limit: number,
 ) {
   const { graph } = scope;
-  const { tokens, patches, patchRow } = bucket;
+  const { tokens } = bucket;
   const ids = graph.input('ids', [tokens], 'i32');
   const positions = graph.input('positions', [3, tokens], 'i32');
   const segments = graph.input('segments', [tokens], 'i32');
-  const image =
-    patches > 0
-      ? {
-          features: imageFeatures(scope, config, patches, patchRow),
-          index: graph.input('image_index', [tokens], 'i32'),
-        }
-      : undefined;
+  const features = featuresOf(scope, config, bucket);
+  const image = features && { features, index: graph.input('image_index', [tokens], 'i32') };
   const x = embed(scope, config, ids, image);
   return decoder(scope, config, x, positions, limit, attend(segments));
+}
+
+function featuresOf(scope: Scope, config: Qwen2VLConfig, bucket: Bucket): Value | undefined {
+  const { features, patches, patchRow } = bucket;
+  if (features) {
+    const state = scope.graph.state(FEATURES, featuresShape(config, features), scope.compute);
+    return reshape(state, [features, config.text.hiddenSize]);
+  }
+  return patches > 0 ? imageFeatures(scope, config, patches, patchRow) : undefined;
+}
+
+/**
+ * Runs the vision tower on P patches and writes their P / merge² features into the state `image_features` of `rows`
+ * rows. Inputs: patches and their positions and segments, start i32 [1].
+ */
+export function fillFeatures(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, rows: number): Graph {
+  const { graph } = scope;
+  const made = imageFeatures(scope, config, bucket.patches, bucket.patchRow);
+  const state = graph.state(FEATURES, featuresShape(config, rows), scope.compute);
+  graph.assignRows(state, graph.input('start', [1], 'i32'), reshape(made, [1, 1, ...made.shape]));
+  return graph;
 }
 
 function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, patchRow: number): Value {

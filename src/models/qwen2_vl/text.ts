@@ -6,7 +6,6 @@ import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { attention } from '../../ops/attention.ts';
 import { cachedAttention } from '../../ops/cached_attention.ts';
-import { cast } from '../../ops/cast.ts';
 import { gatherRows } from '../../ops/gather_rows.ts';
 import { less } from '../../ops/less.ts';
 import { maximum } from '../../ops/maximum.ts';
@@ -71,8 +70,7 @@ export function decoder(
       inverse: inverse.subarray(start - size, start),
     };
   });
-  const tables = rotaryTables(scope.graph, axes, limit);
-  const [cos, sin] = [cast(tables.cos, scope.compute), cast(tables.sin, scope.compute)];
+  const { cos, sin } = rotaryTables(scope.graph, axes, limit);
 
   for (let i = 0; i < layers; i++) {
     const layer = `model.layers.${i}`;

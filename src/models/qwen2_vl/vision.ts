@@ -10,7 +10,7 @@ import { layerNorm } from '../../ops/layer_norm.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { reshape } from '../../ops/reshape.ts';
 import { rope } from '../../ops/rope.ts';
-import { sliceAxis } from '../../ops/slice.ts';
+import { split } from '../../ops/split.ts';
 import type { Qwen2VLConfig } from './config.ts';
 
 const LAYER_NORM_EPS = 1e-6;
@@ -51,9 +51,7 @@ export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionI
   for (let i = 0; i < depth; i++) {
     const block = `visual.blocks.${i}`;
     const qkv = scope.linear(norm(x, `${block}.norm1`), { name: `${block}.attn.qkv`, out: 3 * embedDim, bias: true });
-    const [q, k, v] = [0, 1, 2].map((j) =>
-      reshape(sliceAxis(qkv, 1, j * embedDim, (j + 1) * embedDim), [patches, heads, headDim]),
-    );
+    const [q, k, v] = split(qkv, 1, [embedDim, embedDim, embedDim]).map((x) => reshape(x, [patches, heads, headDim]));
     const attended = attention(rope(q!, cos, sin), rope(k!, cos, sin), v!, inputs.segments, {
       row,
       causal: false,

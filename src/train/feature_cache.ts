@@ -1,0 +1,108 @@
+// Image features of frozen towers, in a state on the device: made once and kept across epochs while they fit, else made
+// anew for each micro-batch.
+import type { Backend, Executable } from '../backends/contract.ts';
+import { Graph } from '../graph/graph.ts';
+import { hostArray } from '../graph/types.ts';
+import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
+import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
+import { type Bucket, FEATURES, featuresShape, fillFeatures } from '../models/qwen2_vl/programs.ts';
+import { type Precision, Scope } from '../nn/scope.ts';
+
+export interface FeatureCacheOptions {
+  readonly precision: Precision;
+  /** rows of features that are kept; samples beyond them are made anew each time */
+  readonly keep: number;
+  /** patches of one run of the tower, as in the training bucket */
+  readonly bucket: Pick<Bucket, 'patches' | 'patchRow'>;
+}
+
+export class FeatureCache {
+  private readonly kept = new Map<EncodedSample, readonly number[]>();
+  private used = 0;
+
+  private constructor(
+    private readonly config: Qwen2VLConfig,
+    private readonly options: FeatureCacheOptions,
+    private readonly program: Executable,
+  ) {}
+
+  /** Rows of the state: those that are kept, those of one micro-batch however its images fall into runs, and what the
+   * padding of a run overwrites. */
+  static rows(config: Qwen2VLConfig, { keep, bucket }: Pick<FeatureCacheOptions, 'keep' | 'bucket'>): number {
+    return keep + (3 * bucket.patches) / config.vision.mergeSize ** 2;
+  }
+
+  static async create(backend: Backend, config: Qwen2VLConfig, options: FeatureCacheOptions): Promise<FeatureCache> {
+    const { precision, bucket } = options;
+    const rows = FeatureCache.rows(config, options);
+    const type = { dtype: precision, shape: featuresShape(config, rows) } as const;
+    backend.setState(FEATURES, type, hostArray(type));
+    const graph = new Graph(backend.decomposed);
+    const whole: Bucket = { ...bucket, tokens: 0, row: 0, labels: 0 };
+    fillFeatures(new Scope(graph, { precision }), config, whole, rows);
+    return new FeatureCache(config, options, await backend.compile(graph));
+  }
+
+  /**
+   * Sees to it that the features of every sample lie in the state.
+   * @returns for each sample where those of its images begin, in rows · merge²
+   */
+  async place(samples: readonly EncodedSample[]): Promise<(readonly number[])[]> {
+    const starts = new Map<EncodedSample, readonly number[]>();
+    const wanted = samples.filter((sample) => !this.kept.has(sample) && sample.images.length > 0);
+    const area = this.config.vision.mergeSize ** 2;
+    const { patches, patchRow } = this.options.bucket;
+    let passing = this.options.keep;
+    let placed: PlacedImage[] = [];
+    let fill = 0;
+    let made: [EncodedSample, number[]][] = [];
+    const flush = async (): Promise<void> => {
+      if (placed.length === 0) return;
+      const rows = Math.ceil(fill / area);
+      const keeps = this.used + rows <= this.options.keep;
+      const base = keeps ? this.used : passing;
+      if (keeps) this.used += rows;
+      else passing += rows;
+      const inputs = patchInputs(this.config, this.options.bucket, placed);
+      await this.program.run({ ...inputs, start: Int32Array.of(base) });
+      for (const [sample, at] of made) {
+        const own = at.map((patch) => patch + base * area);
+        starts.set(sample, own);
+        if (keeps) this.kept.set(sample, own);
+      }
+      placed = [];
+      made = [];
+      fill = 0;
+    };
+    for (const sample of new Set(wanted)) {
+      let places = inVisionRows(sample, fill, patchRow);
+      if (places.end > patches) {
+        await flush();
+        places = inVisionRows(sample, 0, patchRow);
+      }
+      sample.images.forEach((image, i) => {
+        placed.push({ image, start: places.starts[i] as number });
+      });
+      made.push([sample, places.starts]);
+      fill = places.end;
+    }
+    await flush();
+    return samples.map((sample) => this.kept.get(sample) ?? starts.get(sample) ?? []);
+  }
+
+  dispose(): Promise<void> {
+    return this.program.dispose();
+  }
+}
+
+/** Where a sample's images lie from patch `from` on, no image crossing a vision row. */
+function inVisionRows(sample: EncodedSample, from: number, patchRow: number): { starts: number[]; end: number } {
+  let end = from;
+  const starts = sample.images.map(({ grid: [frames, height, width] }) => {
+    const count = frames * height * width;
+    if ((end % patchRow) + count > patchRow) end = Math.ceil(end / patchRow) * patchRow;
+    end += count;
+    return end - count;
+  });
+  return { starts, end };
+}
