@@ -25,7 +25,7 @@ describe.skipIf(!cuda.backend)(`every op on ${cuda.title}`, () => {
   // All samples are one program: one compilation, and a plan with many lifetimes.
   beforeAll(async () => {
     const backend = cuda.backend!;
-    const graph = new Graph(new Set(['attention', 'attention_grad', 'cached_attention']));
+    const graph = new Graph(backend.decomposed);
     const inputs: Tensors = {};
     cases.forEach(({ op, sample, data }, n) => {
       const values = sample.inputs.map(({ shape, dtype }, i) => graph.input(`${n}.x${i}`, shape, dtype));

@@ -18,6 +18,7 @@ import { mropePositions } from '../../src/models/qwen2_vl/positions.ts';
 import { packedLogits, packedLoss } from '../../src/models/qwen2_vl/programs.ts';
 import { type LoraSpec, loraA, loraB, Scope } from '../../src/nn/scope.ts';
 import { momentState, traceStep } from '../../src/train/step.ts';
+import { openCuda } from '../cuda/backend.ts';
 import { BUCKET, Fixture, relativeError } from './fixture.ts';
 
 const TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
@@ -42,13 +43,26 @@ class WatchedGraph extends Graph {
   }
 }
 
-describe.each(['tiny', 'real_dims'])('%s', (name) => {
+const cuda = await openCuda();
+const BACKENDS: Record<string, () => Promise<Backend>> = {
+  onnx: () => createOnnxBackend({ threads: 1 }),
+  cuda: async () => cuda.backend!,
+};
+// The emulator is too slow for the larger configuration.
+const CASES = [
+  ['tiny', 'onnx'],
+  ['real_dims', 'onnx'],
+  ...(cuda.backend ? [['tiny', 'cuda']] : []),
+  ...(cuda.backend && !cuda.emulated ? [['real_dims', 'cuda']] : []),
+] as [string, string][];
+
+describe.each(CASES)('%s on %s', (name, on) => {
   let fixture: Fixture;
   let backend: Backend;
 
   beforeAll(async () => {
     fixture = await Fixture.open(name);
-    backend = await createOnnxBackend({ threads: 1 });
+    backend = await BACKENDS[on]!();
     await loadWeights(fixture.folder, fixture.config, backend);
   });
 

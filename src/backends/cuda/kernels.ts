@@ -24,10 +24,15 @@ function textOf(file: string): string {
   return text;
 }
 
+type Macros = Readonly<Record<string, string | number>>;
+
 /** A kernel of a file under kernels/. */
-export function kernel(file: KernelFile, name: string, macros: Readonly<Record<string, string | number>> = {}): Kernel {
+export const kernel = (file: KernelFile, name: string, macros: Macros = {}): Kernel => kernelOf([`${file}.cu`], name, macros);
+
+/** A kernel of several files, one after another. */
+export function kernelOf(files: readonly string[], name: string, macros: Macros, shared = 0): Kernel {
   const defines = Object.entries(macros).map(([macro, value]) => `#define ${macro} ${value}\n`);
-  return { source: `${defines.join('')}${textOf(`${file}.cu`)}`, name, shared: 0 };
+  return { source: [...defines, ...files.map(textOf)].join(''), name, shared };
 }
 
 export class Kernels {

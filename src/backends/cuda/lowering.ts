@@ -67,6 +67,14 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
   transpose: 'view',
 };
 
+/** Items of whose results only those are made that somebody reads. */
+const SPARING: ReadonlySet<ItemOp> = new Set([
+  'attention_grad',
+  'layer_norm_grad',
+  'linear_cross_entropy',
+  'rms_norm_grad',
+]);
+
 /** `op(f32[2,3], …)`: what errors call a step. */
 function labelOf(items: readonly Item[]): string {
   const [first] = items;
@@ -80,12 +88,12 @@ function labelOf(items: readonly Item[]): string {
     .join(', ')})`;
 }
 
-/** Lowers a unit. `read` tells how often a value is read, so that what nobody reads is not made. */
+/** Lowers a unit. */
 export function lowerUnit(unit: Unit, layout: Layout, isRead: (value: Value) => boolean): Step {
   const [item] = unit.items as [Item];
   if (unit.pointwise) return lowerGroup(unit, layout, isRead);
   const views = item.inputs.map((input) => layout.viewOf(input));
-  const outputs = item.outputs.map((out) => (isRead(out) ? out : null));
+  const outputs = item.outputs.map((out) => (isRead(out) || !SPARING.has(item.op) ? out : null));
   const made =
     item.op === 'matmul_sum'
       ? matmulSum(item.attrs as unknown as MatmulSumAttrs, { views, outputs })

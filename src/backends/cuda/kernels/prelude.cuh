@@ -62,6 +62,17 @@ template <> __device__ __forceinline__ half fromFloat<half>(float v) {
 #endif
 }
 
+/** 2^v to 22 bits in one instruction; results below 2^-126 become 0. */
+__device__ __forceinline__ float exp2Fast(float v) {
+#ifdef TEXLENS_EMULATED
+  return exp2f(v);
+#else
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(v));
+  return power;
+#endif
+}
+
 // ---- 16 bytes at once; addresses are multiples of 16 ----
 /** How many elements of a type 16 bytes hold. */
 template <class T> constexpr int PER_16_BYTES = 16 / sizeof(T);
@@ -120,6 +131,16 @@ __device__ __forceinline__ void copyAsync16(void *shared, const void *global, bo
 #else
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
                "r"(present ? 16 : 0)
+               : "memory");
+#endif
+}
+/** The same for 4 bytes. */
+__device__ __forceinline__ void copyAsync4(void *shared, const void *global, bool present = true) {
+#ifdef TEXLENS_EMULATED
+  emulatedRuntime->copyAsync(shared, present ? global : nullptr, 4);
+#else
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(shared)), "l"(global),
+               "r"(present ? 4 : 0)
                : "memory");
 #endif
 }
