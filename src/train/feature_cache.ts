@@ -44,10 +44,10 @@ export class FeatureCache {
   }
 
   /**
-   * Sees to it that the features of every sample lie in the state.
-   * @returns for each sample where those of its images begin, in rows · merge²
+   * Sees to it that the features of every sample lie in the state by the time that programs run after this call.
+   * @returns for each sample where those of its images begin, in rows · merge²; and the runs that are under way
    */
-  async place(samples: readonly EncodedSample[]): Promise<(readonly number[])[]> {
+  place(samples: readonly EncodedSample[]): { starts: (readonly number[])[]; runs: Promise<unknown>[] } {
     const starts = new Map<EncodedSample, readonly number[]>();
     const wanted = samples.filter((sample) => !this.kept.has(sample) && sample.images.length > 0);
     const area = this.config.vision.mergeSize ** 2;
@@ -56,7 +56,8 @@ export class FeatureCache {
     let placed: PlacedImage[] = [];
     let fill = 0;
     let made: [EncodedSample, number[]][] = [];
-    const flush = async (): Promise<void> => {
+    const runs: Promise<unknown>[] = [];
+    const flush = (): void => {
       if (placed.length === 0) return;
       const rows = Math.ceil(fill / area);
       const keeps = this.used + rows <= this.options.keep;
@@ -64,7 +65,7 @@ export class FeatureCache {
       if (keeps) this.used += rows;
       else passing += rows;
       const inputs = patchInputs(this.config, this.options.bucket, placed);
-      await this.program.run({ ...inputs, start: Int32Array.of(base) });
+      runs.push(this.program.run({ ...inputs, start: Int32Array.of(base) }));
       for (const [sample, at] of made) {
         const own = at.map((patch) => patch + base * area);
         starts.set(sample, own);
@@ -77,7 +78,7 @@ export class FeatureCache {
     for (const sample of new Set(wanted)) {
       let places = inVisionRows(sample, fill, patchRow);
       if (places.end > patches) {
-        await flush();
+        flush();
         places = inVisionRows(sample, 0, patchRow);
       }
       sample.images.forEach((image, i) => {
@@ -86,8 +87,8 @@ export class FeatureCache {
       made.push([sample, places.starts]);
       fill = places.end;
     }
-    await flush();
-    return samples.map((sample) => this.kept.get(sample) ?? starts.get(sample) ?? []);
+    flush();
+    return { starts: samples.map((sample) => this.kept.get(sample) ?? starts.get(sample) ?? []), runs };
   }
 
   dispose(): Promise<void> {

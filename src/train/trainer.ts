@@ -109,24 +109,27 @@ export class Trainer {
     );
   }
 
-  private async batch(
+  /** Puts a batch's image features on their way and packs the rest. */
+  private batch(
     samples: readonly EncodedSample[],
     placements: readonly Placement[],
     weight: number,
-  ): Promise<Tensors> {
+  ): { inputs: Tensors; runs: Promise<unknown>[] } {
     const own = placements.map((p) => samples[p.sample] as EncodedSample);
-    const starts = await this.features?.place(own);
+    const features = this.features?.place(own);
     const placed = placements.map((p, i) => ({
       ...p,
       sample: own[i]!,
-      patchStarts: starts?.[i] ?? p.patchStarts,
+      patchStarts: features?.starts[i] ?? p.patchStarts,
     }));
-    return packedInputs(this.config, lossBucket(this.config, this.options), placed, weight);
+    const inputs = packedInputs(this.config, lossBucket(this.config, this.options), placed, weight);
+    return { inputs, runs: features?.runs ?? [] };
   }
 
   /**
    * One optimiser step; `number` counts from 1, `tick` micro-batches from 0. A loss or gradient that is not finite
-   * changes no weight and throws a RunError that names the step and its samples.
+   * changes no weight and throws a RunError that names the step and its samples. All work is put on the backend before
+   * the first wait, so the next step may be called before this one has ended, to be packed while this one runs.
    */
   async step(
     samples: readonly EncodedSample[],
@@ -142,20 +145,18 @@ export class Trainer {
       c1: Float32Array.of(1 - beta1 ** number),
       c2: Float32Array.of(1 - beta2 ** number),
     };
-    let loss = 0;
-    let gradNorm = Number.NaN;
-    for (const [i, placements] of micro.entries()) {
-      const inputs = {
-        ...(await this.batch(samples, placements, 1 / labelTokens)),
-        ...scalars,
-        tick: Int32Array.of(tick + i),
-        keep: Float32Array.of(i === 0 ? 0 : 1),
-      };
-      const out = await this.micro.run(inputs);
-      loss += out.loss![0] as number;
-      if (!this.updater) gradNorm = out.grad_norm![0] as number;
-    }
-    if (this.updater) gradNorm = (await this.updater.run(scalars)).grad_norm![0] as number;
+    const pending: Promise<unknown>[] = [];
+    const results = micro.map((placements, i) => {
+      const { inputs, runs } = this.batch(samples, placements, 1 / labelTokens);
+      pending.push(...runs);
+      const counters = { tick: Int32Array.of(tick + i), keep: Float32Array.of(i === 0 ? 0 : 1) };
+      return this.micro.run({ ...inputs, ...scalars, ...counters });
+    });
+    const update = this.updater?.run(scalars);
+    const outs = await Promise.all(results);
+    await Promise.all(pending);
+    const loss = outs.reduce((sum, out) => sum + (out.loss![0] as number), 0);
+    const gradNorm = (update ? await update : outs[0]!).grad_norm![0] as number;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       const names = micro.flat().map((p) => (samples[p.sample] as EncodedSample).name);
       throw new RunError(
@@ -172,7 +173,9 @@ export class Trainer {
     let sum = 0;
     let tokens = 0;
     for (const placements of batches) {
-      sum += (await this.evaluator.run(await this.batch(samples, placements, 1))).loss![0] as number;
+      const { inputs, runs } = this.batch(samples, placements, 1);
+      sum += (await this.evaluator.run(inputs)).loss![0] as number;
+      await Promise.all(runs);
       tokens += placements.reduce((n, p) => n + labelsOf(samples[p.sample] as EncodedSample), 0);
     }
     return sum / Math.max(1, tokens);

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { grad } from '../../src/autodiff/grad.ts';
 import type { Backend } from '../../src/backends/contract.ts';
-import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
 import { SafetensorsFile } from '../../src/formats/safetensors.ts';
 import { GENERATE_DEFAULTS, Generator } from '../../src/generate/generator.ts';
 import { type Attrs, Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
@@ -45,10 +44,10 @@ class WatchedGraph extends Graph {
 
 const cuda = await openCuda();
 const BACKENDS: Record<string, () => Promise<Backend>> = {
-  onnx: () => createOnnxBackend({ threads: 1 }),
+  onnx: async () => (await import('../../src/backends/onnx/index.ts')).createOnnxBackend({ threads: 1 }),
   cuda: async () => cuda.backend!,
 };
-// The emulator is too slow for the larger configuration.
+// The emulator is too slow for the larger configuration, and for what takes many steps.
 const CASES = [
   ['tiny', 'onnx'],
   ['real_dims', 'onnx'],
@@ -57,6 +56,7 @@ const CASES = [
 ] as [string, string][];
 
 describe.each(CASES)('%s on %s', (name, on) => {
+  const long = it.skipIf(on === 'cuda' && cuda.emulated);
   let fixture: Fixture;
   let backend: Backend;
 
@@ -164,7 +164,7 @@ describe.each(CASES)('%s on %s', (name, on) => {
     }
   });
 
-  it('loss of every sample alone, plain, with LoRA and with rsLoRA', async () => {
+  long('loss of every sample alone, plain, with LoRA and with rsLoRA', async () => {
     const spec = await adapter();
     for (const [prefix, lora] of [
       ['loss', null],
@@ -182,7 +182,7 @@ describe.each(CASES)('%s on %s', (name, on) => {
     }
   });
 
-  it.each([
+  long.each([
     ['lora_curve', 0.01],
     ['lora_curve_no_decay', 0],
   ])('loss and gradient norm of twenty clipped AdamW steps of LoRA: %s', async (key, weightDecay) => {
@@ -200,7 +200,7 @@ describe.each(CASES)('%s on %s', (name, on) => {
     });
   });
 
-  it.each([
+  long.each([
     ['full_curve', 0],
     ['full_curve_decay', 0.01],
   ])('five steps of full fine-tuning: %s', async (key, weightDecay) => {

@@ -1,0 +1,86 @@
+// The Qwen2-VL-2B shape with random weights, and the work of the peers' measurements: 504 × 112 pixel images (72 image
+// tokens) with real formulas as answers.
+import { readFileSync } from 'node:fs';
+import { Tokenizer } from '@huggingface/tokenizers';
+import type { Backend } from '../../src/backends/contract.ts';
+import { f32ToBf16 } from '../../src/formats/half.ts';
+import { sizeOf } from '../../src/graph/types.ts';
+import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
+import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
+import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
+import { Random } from '../../src/shared/random.ts';
+
+export const QWEN2_VL_2B: Qwen2VLConfig = {
+  text: {
+    vocabSize: 151936,
+    hiddenSize: 1536,
+    intermediateSize: 8960,
+    layers: 28,
+    heads: 12,
+    kvHeads: 2,
+    headDim: 128,
+    rmsNormEps: 1e-6,
+    ropeTheta: 1e6,
+    mropeSection: [16, 24, 24],
+  },
+  vision: {
+    depth: 32,
+    embedDim: 1280,
+    heads: 16,
+    hiddenSize: 1536,
+    mlpRatio: 4,
+    patchSize: 14,
+    mergeSize: 2,
+    temporalPatchSize: 2,
+    inChannels: 3,
+  },
+  tieWordEmbeddings: true,
+  imageTokenId: 151655,
+  videoTokenId: 151656,
+  visionStartTokenId: 151652,
+  visionEndTokenId: 151653,
+  eosTokenIds: [151645, 151643],
+  repetitionPenalty: 1,
+};
+
+const BLOCK = 1 << 22;
+
+/** Sets every parameter to bfloat16 noise of the size that initialisation gives; norm weights are one. */
+export function randomWeights(backend: Backend, config: Qwen2VLConfig): void {
+  const random = Random.from(1);
+  const noise = f32ToBf16(Float32Array.from({ length: BLOCK }, () => 0.02 * random.normal()));
+  for (const { name, shape } of parameters(config)) {
+    const data = new Uint16Array(sizeOf(shape));
+    if (shape.length === 1 && name.endsWith('.weight')) data.fill(0x3f80);
+    else for (let at = 0; at < data.length; at += BLOCK) data.set(noise.subarray(0, data.length - at), at);
+    backend.setState(name, { dtype: 'bf16', shape }, data);
+  }
+}
+
+const GRID = [1, 36, 8] as const;
+const PROMPT = '你是一个LaText OCR助手,目标是读取用户输入的照片，转换成LaTex公式。';
+
+/** Samples as the peers make them: the recipe's prompt, 72 image tokens, formula `i` of the file. */
+export function makeSamples(tokenizerFile: string, formulasFile: string, count: number): EncodedSample[] {
+  const tokenizer = new Tokenizer(JSON.parse(readFileSync(tokenizerFile, 'utf8')) as object, {});
+  const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids as number[];
+  const formulas = readFileSync(formulasFile, 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const before = encode(
+    '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>',
+  );
+  const after = encode(`<|vision_end|>${PROMPT}<|im_end|>\n<|im_start|>assistant\n`);
+  const [frames, high, wide] = GRID;
+  const pads = new Array<number>((frames * high * wide) / 4).fill(151655);
+  const random = Random.from(2);
+  return Array.from({ length: count }, (_, i) => {
+    const prompt = [...before, ...pads, ...after];
+    const answer = [...encode(formulas[i % formulas.length]!), 151643];
+    const rgb = new Uint8Array(high * 14 * wide * 14 * 3);
+    for (let n = 0; n < rgb.length; n++) rgb[n] = random.bits();
+    const image = { grid: GRID, width: wide * 14, height: high * 14, rgb };
+    return { name: `${i}`, ids: Int32Array.from([...prompt, ...answer]), labelStart: prompt.length, images: [image] };
+  });
+}

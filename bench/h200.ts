@@ -1,0 +1,29 @@
+// The CUDA backend on one card: LoRA training of the Qwen2-VL-2B shape at several settings. The last line is JSON.
+// Run: npx tsc -p tsconfig.json --noEmit false --rootDir . --outDir node_modules/.cache/bench, then
+//   node node_modules/.cache/bench/bench/h200.js TOKENIZER.json FORMULAS.txt [training …]
+import { createCudaBackend } from '../src/backends/cuda/index.ts';
+import { makeSamples, QWEN2_VL_2B, randomWeights } from './cuda/model.ts';
+import { benchTraining } from './cuda/training.ts';
+
+const [tokenizer, formulas, ...wanted] = process.argv.slice(2) as [string, string, ...string[]];
+const backend = await createCudaBackend();
+const started = performance.now();
+randomWeights(backend, QWEN2_VL_2B);
+console.log(`weights in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+const samples = makeSamples(tokenizer, formulas, 256);
+const results: Record<string, unknown> = {};
+const SETTINGS: Record<string, { perStep: number; cached: boolean }> = {
+  tutorial: { perStep: 16, cached: false },
+  best64: { perStep: 64, cached: false },
+  best128: { perStep: 128, cached: false },
+  cached64: { perStep: 64, cached: true },
+};
+for (const [name, setting] of Object.entries(SETTINGS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const begun = performance.now();
+  const result = await benchTraining(backend, QWEN2_VL_2B, samples, { ...setting, steps: 8, warmup: 3 });
+  results[name] = { ...result, totalSeconds: (performance.now() - begun) / 1000 };
+  console.log(name, JSON.stringify(results[name]));
+}
+console.log(JSON.stringify({ bench: 'h200', results }));
+process.exit(0);
