@@ -16,9 +16,15 @@ namespace {
 // EMULATOR_SOURCES (where shim.h lies), EMULATOR_CACHE and EMULATOR_VERSION come from the build.
 const std::string SOURCES = EMULATOR_SOURCES, CACHE = EMULATOR_CACHE, VERSION = EMULATOR_VERSION;
 constexpr const char *CXX = "g++ -std=c++17 -w -x c++";
-// Misaligned accesses trap, as on a device.
-constexpr const char *FLAGS = "-O2 -fPIC -shared -fno-exceptions -fno-rtti -fno-strict-aliasing -fno-math-errno "
-                              "-fsanitize=alignment -fsanitize-undefined-trap-on-error";
+/** As on a device, misaligned accesses trap, and a product and a sum are one operation where the host has it. */
+std::string flags() {
+  std::string out = "-O2 -fPIC -shared -fno-exceptions -fno-rtti -fno-strict-aliasing -fno-math-errno "
+                    "-fsanitize=alignment -fsanitize-undefined-trap-on-error -ffp-contract=fast";
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("fma")) out += " -mfma";
+#endif
+  return out;
+}
 
 struct Image {
   char magic[8], version[24];
@@ -131,7 +137,7 @@ EXPORT int nvrtcDestroyProgram(Program **program) {
 EXPORT int nvrtcCompileProgram(Program *program, int count, const char *const *options) {
   std::lock_guard<std::recursive_mutex> guard(theLock);
   const std::string defines = definesOf(count, options);
-  const std::string path = CACHE + "/kernel-" + hashOf(program->source + defines);
+  const std::string path = CACHE + "/kernel-" + hashOf(program->source + defines + flags());
   if (access((path + ".so").c_str(), R_OK)) {
     // Two passes: what the preprocessor leaves is the text whose kernels exist.
     const std::string own = path + "." + std::to_string(getpid());
@@ -140,7 +146,7 @@ EXPORT int nvrtcCompileProgram(Program *program, int count, const char *const *o
                       own + ".log", program->log);
     if (good) {
       writeFile(own + ".cpp", rewritten(readFile(own + ".ii")));
-      good = shell(std::string(CXX) + " " + FLAGS + " -include '" + SOURCES + "/shim.h' '" + own + ".cpp' -o '" + own +
+      good = shell(std::string(CXX) + " " + flags() + " -include '" + SOURCES + "/shim.h' '" + own + ".cpp' -o '" + own +
                        ".so'",
                    own + ".log", program->log);
     }
