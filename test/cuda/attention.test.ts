@@ -1,6 +1,6 @@
-// The attention kernels, run by the CUDA emulator, against the float64 oracle. Without g++ they are reported as skipped.
-import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+// The attention kernels against the float64 oracle, on this machine's card or on the emulator; with neither they are
+// reported as skipped.
+import { beforeAll, describe, expect, test } from 'vitest';
 import {
   type AttentionShape,
   attentionGradLaunches,
@@ -9,13 +9,14 @@ import {
   type KernelLaunch,
   onTensorCores,
 } from '../../src/backends/cuda/attention.ts';
+import type { Argument, Pointer } from '../../src/backends/cuda/ffi/driver.ts';
+import { kernelOf } from '../../src/backends/cuda/kernels.ts';
 import { fromHost, toHost } from '../../src/backends/reference/host.ts';
 import { type Data, kernels as oracle } from '../../src/backends/reference/index.ts';
 import { roundTo } from '../../src/backends/reference/kernel.ts';
 import type { DType, TensorType } from '../../src/graph/types.ts';
 import { Random } from '../../src/shared/random.ts';
-import { openDevice } from './device.ts';
-import { buildEmulator } from './emulator/build.ts';
+import { TestDevice, testedLibraries } from './device.ts';
 
 // Errors are parts of the largest value. bf16 keeps 8 bits, so rounding a result moves it by up to 2^-8 = 4e-3 of itself.
 // Inputs are exact in bf16; the rounding of probabilities (and of ds) before a product averages out over a row, and adds
@@ -32,27 +33,25 @@ function errorOf(actual: ArrayLike<number>, expected: ArrayLike<number>): number
   return differences.reduce((a, b) => Math.max(a, b), 0) / scale;
 }
 
-const library = await buildEmulator();
-const sourceOf = (file: string) =>
-  readFileSync(new URL(`../../src/backends/cuda/kernels/${file}`, import.meta.url), 'utf8');
+type Pointers = Record<string, Pointer>;
 
-describe.skipIf(!library)(`attention on CUDA${library ? '' : ' (skipped: no emulator)'}`, () => {
-  let device: ReturnType<typeof openDevice>;
+const libraries = await testedLibraries();
+
+describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no card and no emulator)'}`, () => {
+  let device: TestDevice;
   beforeAll(() => {
-    device = openDevice(library!);
+    device = new TestDevice(libraries!);
   });
-  afterAll(() => device.close());
 
-  function run(launch: KernelLaunch, pointers: Record<string, bigint>): void {
-    const source = launch.sources.map(sourceOf).join('\n');
-    const macros = Object.entries(launch.macros).map(([name, value]) => `${name}=${value}`);
-    const args = launch.args.map((arg) => {
-      if (!('tensor' in arg)) return arg;
+  function run({ sources, macros, kernel, grid, block, shared, args }: KernelLaunch, pointers: Pointers): void {
+    const packed = args.map((arg): Argument => {
+      if ('i32' in arg) return { i: arg.i32 };
+      if ('f32' in arg) return { f: arg.f32 };
       const pointer = pointers[arg.tensor];
-      if (pointer === undefined) throw new Error(`${launch.kernel} wants ${arg.tensor}`);
-      return pointer;
+      if (pointer === undefined) throw new Error(`${kernel} wants ${arg.tensor}`);
+      return { p: pointer };
     });
-    device.launch(device.kernel(source, launch.kernel, macros), { ...launch, args });
+    device.launch(kernelOf(sources, kernel, macros, shared), { grid, block: block[0], args: packed });
   }
 
   const type = (dtype: DType, ...shape: number[]): TensorType => ({ dtype, shape });
@@ -64,7 +63,7 @@ describe.skipIf(!library)(`attention on CUDA${library ? '' : ' (skipped: no emul
   };
   const upload = (of: TensorType, data: Data) => device.alloc(toHost(of, data));
   const reserve = (of: TensorType) => device.reserve(size(of) * (of.dtype === 'bf16' ? 2 : 4));
-  const download = (of: TensorType, from: bigint) =>
+  const download = (of: TensorType, from: Pointer) =>
     fromHost(of, device.read(from, toHost(of, new Float64Array(size(of)))));
   /** A tensor [T, …] as a slice of rows of `stride` elements, the rest NaN; the pointer is to its first element. */
   const uploadStrided = (of: TensorType, data: Data, stride: number, offset: number) => {
@@ -73,7 +72,7 @@ describe.skipIf(!library)(`attention on CUDA${library ? '' : ' (skipped: no emul
     const wide = new Float64Array(tokens * stride).fill(Number.NaN);
     for (let t = 0; t < tokens; t++) wide.set(data.subarray(t * inner, (t + 1) * inner), t * stride + offset);
     const bytes = of.dtype === 'bf16' ? 2 : 4;
-    return upload(type(of.dtype, tokens, stride), wide) + BigInt(offset * bytes);
+    return upload(type(of.dtype, tokens, stride), wide) + offset * bytes;
   };
 
   /** Ids of segments of the given lengths, row by row; what is left of a row is padding, id 0. */
@@ -99,7 +98,7 @@ describe.skipIf(!library)(`attention on CUDA${library ? '' : ' (skipped: no emul
 
     const fused = (heads + 2 * kvHeads) * width;
     const offsets = [0, heads * width, (heads + kvHeads) * width];
-    const pointers: Record<string, bigint> = {
+    const pointers: Pointers = {
       segments: upload(ids, segments),
       dout: upload(query, dout),
       out: reserve(query),
@@ -234,7 +233,7 @@ describe.skipIf(!library)(`attention on CUDA${library ? '' : ' (skipped: no emul
         );
       });
       const launch = cachedAttentionLaunch(shape);
-      const pointers: Record<string, bigint> = {
+      const pointers: Pointers = {
         out: reserve(types.q),
         partials: device.reserve(launch.partialBytes),
         arrivals: device.alloc(new Int32Array(launch.arrivals)),

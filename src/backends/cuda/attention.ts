@@ -1,6 +1,7 @@
 // How the attention kernels are launched: shapes and strides in; source files, macros, grid and arguments out. bf16 of a
 // width that fits runs on tensor cores (attention.cu, attention_grad_*.cu); everything else on attention_simple.cu.
 import type { DType } from '../../graph/types.ts';
+import type { DeviceInfo } from './ffi/driver.ts';
 
 /** An argument of a kernel, in order: a tensor by the name of its role, or a scalar by its type. */
 export type KernelArgument = { readonly tensor: string } | { readonly i32: number } | { readonly f32: number };
@@ -43,9 +44,15 @@ export interface CachedAttentionShape {
 }
 
 const STORAGE: Partial<Record<DType, string>> = { f32: 'float', bf16: 'bf16', f16: 'half' };
-/** Shared memory a block may ask for on the devices from compute capability 9.0 on, less the kernels' static part. */
-const MOST_SHARED = 226 * 1024;
-const MULTIPROCESSORS = 132;
+/** What of a card decides about tiles. */
+export type Card = Pick<DeviceInfo, 'sharedBytes' | 'multiprocessors'>;
+/** H100, H200 */
+const HOPPER: Card = { sharedBytes: 227 * 1024, multiprocessors: 132 };
+/** The kernels' own static shared memory is less. */
+const STATIC_SHARED = 1024;
+
+/** Keys (or queries) that a step of the gradients' kernels visits: more would leave room for one block at a time. */
+const GRAD_COLUMNS = 32;
 
 const tensors = (...names: string[]): KernelArgument[] => names.map((tensor) => ({ tensor }));
 const ints = (...values: number[]): KernelArgument[] => values.map((i32) => ({ i32 }));
@@ -70,30 +77,40 @@ function stridesOf({ heads, kvHeads, width, strides = {} }: AttentionShape) {
 const tileBytes = (rows: number, { width, row }: AttentionShape, floats = 0): number =>
   rows * (width + 8) * 2 + (row + floats) * 4;
 
+/** Tokens a block owns of one head: 96 divides the 288 patches of a usual picture; wider heads lack registers for it. */
+const rowsAlone = (row: number, width: number): number => (row % 96 === 0 && row % 64 !== 0 && width <= 80 ? 96 : 64);
+
+/** Blocks that a multiprocessor shall hold at once: as many as registers allow without spills. */
+const minBlocks = (threads: number, width: number): number => (threads > 128 ? 2 : width <= 80 ? 3 : 2);
+
 /**
  * Tiles of the kernels that own queries. Heads of a group go together and share what they read of the keys, so a block
- * owns few tokens and sees few keys beyond their segments. MIN_BLOCKS is what registers allow without spills.
+ * owns few tokens and sees few keys beyond their segments.
  */
 function queryTiles(shape: AttentionShape, columns: number) {
   const { heads, kvHeads, width, row } = shape;
   const together = divisor(heads / kvHeads, 6);
-  // 96 divides the 288 patches of a usual picture; wider heads have no registers for it.
-  const alone = row % 96 === 0 && row % 64 !== 0 && width <= 96 ? 96 : 64;
-  const rows = together === 1 ? alone : 16 * Math.floor(6 / together);
+  const rows = together === 1 ? rowsAlone(row, width) : 16 * Math.floor(6 / together);
   const threads = together * rows * 2;
-  const minBlocks = threads <= 128 && width <= 64 ? 4 : 2;
-  return { HEAD_DIM: width, HEADS: together, ROWS: rows, COLUMNS: columns, THREADS: threads, MIN_BLOCKS: minBlocks };
+  return {
+    HEAD_DIM: width,
+    HEADS: together,
+    ROWS: rows,
+    COLUMNS: columns,
+    THREADS: threads,
+    MIN_BLOCKS: minBlocks(threads, width),
+  };
 }
 
 /** Whether the kernels on tensor cores take this shape: 16-byte rows, a width they have registers for. */
-export function onTensorCores(shape: AttentionShape): boolean {
+export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
   return (
     shape.dtype === 'bf16' &&
     shape.width % 16 === 0 &&
     shape.width <= 128 &&
     Object.values(stridesOf(shape)).every((stride) => stride % 8 === 0) &&
-    // the kernel that needs most: both gradients' tiles
-    tileBytes(2 * 96 + 4 * 64, shape) <= MOST_SHARED
+    // the kernels that need most are those of the gradients
+    tileBytes(2 * 96 + 4 * GRAD_COLUMNS, shape, 4 * GRAD_COLUMNS) <= card.sharedBytes - STATIC_SHARED
   );
 }
 
@@ -111,22 +128,24 @@ function simple(shape: AttentionShape, kernel: string, warps: number, args: Kern
 }
 
 /** (q, k, v, segments) → out, lse. Rows of q, k and v begin at multiples of 16 bytes. */
-export function attentionLaunch(shape: AttentionShape): KernelLaunch {
+export function attentionLaunch(shape: AttentionShape, card = HOPPER): KernelLaunch {
   const { tokens, heads, kvHeads, row, causal, scale } = shape;
   const { q, k, v } = stridesOf(shape);
   const roles = tensors('q', 'k', 'v', 'segments', 'out', 'lse');
   const rest = [...ints(row, heads, heads / kvHeads, q, k, v, Number(causal)), { f32: scale }];
-  if (!onTensorCores(shape))
+  if (!onTensorCores(shape, card))
     return simple(shape, 'attention_simple', tokens * heads, [...roles, { i32: tokens }, ...rest]);
-  const macros = queryTiles(shape, 64);
-  if (macros.ROWS === 96) macros.COLUMNS = 96;
+  const macros = queryTiles(shape, 32);
+  const shared = (columns: number) => tileBytes(macros.HEADS * macros.ROWS + 4 * columns, shape);
+  const most = macros.ROWS === 96 ? 96 : 64;
+  if (shared(most) <= card.sharedBytes - STATIC_SHARED) macros.COLUMNS = most;
   return {
     sources: ['attention_tiles.cuh', 'attention.cu'],
     macros,
     kernel: 'attention',
     grid: [(tokens / row) * Math.ceil(row / macros.ROWS), heads / macros.HEADS, 1],
     block: [macros.THREADS, 1, 1],
-    shared: tileBytes(macros.HEADS * macros.ROWS + 4 * macros.COLUMNS, shape),
+    shared: shared(macros.COLUMNS),
     args: [...roles, ...rest],
   };
 }
@@ -135,7 +154,7 @@ export function attentionLaunch(shape: AttentionShape): KernelLaunch {
  * (dout, q, k, v, segments, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that the first
  * launch writes and the second reads; the simple kernels need none.
  */
-export function attentionGradLaunches(shape: AttentionShape): KernelLaunch[] {
+export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): KernelLaunch[] {
   const { tokens, heads, kvHeads, width, row, causal, scale } = shape;
   const { q, k, v, dq, dk, dv } = stridesOf(shape);
   const group = heads / kvHeads;
@@ -144,7 +163,7 @@ export function attentionGradLaunches(shape: AttentionShape): KernelLaunch[] {
     ...ints(row, heads, group, q, k, v, ...targets, Number(causal)),
     { f32: scale },
   ];
-  if (!onTensorCores(shape)) {
+  if (!onTensorCores(shape, card)) {
     const saved = tensors('out', 'lse');
     return [
       simple(shape, 'attention_grad_simple_queries', tokens * heads, [
@@ -155,10 +174,15 @@ export function attentionGradLaunches(shape: AttentionShape): KernelLaunch[] {
       ]),
     ];
   }
-  const queries = queryTiles(shape, 32);
-  // Keys are owned by one head's block; it keeps sums of dk and of dv, so it has registers for no more.
-  const rows = row % 96 === 0 && row % 64 !== 0 && width <= 96 ? 96 : 64;
-  const keys = { HEAD_DIM: width, ROWS: rows, COLUMNS: 32, THREADS: 2 * rows, MIN_BLOCKS: 2 };
+  const queries = queryTiles(shape, GRAD_COLUMNS);
+  const rows = rowsAlone(row, width);
+  const keys = {
+    HEAD_DIM: width,
+    ROWS: rows,
+    COLUMNS: GRAD_COLUMNS,
+    THREADS: 2 * rows,
+    MIN_BLOCKS: minBlocks(2 * rows, width),
+  };
   return [
     {
       sources: ['attention_tiles.cuh', 'attention_grad_queries.cu'],
@@ -189,7 +213,7 @@ export interface CachedAttentionLaunch extends KernelLaunch {
 }
 
 /** (q, kNew, vNew, kCache, vCache, lengths) → out, with `partials` and `arrivals` beside. */
-export function cachedAttentionLaunch(shape: CachedAttentionShape): CachedAttentionLaunch {
+export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER): CachedAttentionLaunch {
   const { dtype, batch, heads, kvHeads, width, capacity, scale } = shape;
   const storage = storageOf(dtype);
   const perLoad = 16 / (dtype === 'f32' ? 4 : 2);
@@ -201,7 +225,10 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape): CachedAttent
   const rowsAtOnce = (128 / lanes) * 4;
   const blocks = batch * (heads / served);
   // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
-  const splits = Math.max(1, Math.min(32, Math.ceil(capacity / rowsAtOnce), Math.ceil((4 * MULTIPROCESSORS) / blocks)));
+  const splits = Math.max(
+    1,
+    Math.min(32, Math.ceil(capacity / rowsAtOnce), Math.ceil((4 * card.multiprocessors) / blocks)),
+  );
   return {
     sources: ['cached_attention.cu'],
     macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },

@@ -6,8 +6,8 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
+#include <map>
 #include <regex>
-#include <set>
 #include <sstream>
 #include <unistd.h>
 
@@ -89,13 +89,14 @@ std::string rewritten(const std::string &text) {
   static const std::regex dynamicShared(
       R"(extern\s+__shared__\s+((?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?)([\w\s:]+?)\s+(\w+)\s*\[\s*\]\s*;)");
   static const std::regex kernel(
-      R"(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\s*\()");
+      R"(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(((?:[^()]|\([^()]*\))*)\)\s*)?(\w+)\s*\()");
   const std::string body =
       std::regex_replace(text, dynamicShared, "$2 *const $3 = ($2 *)emulatedRuntime->dynamicShared;");
-  std::set<std::string> names;
-  for (std::sregex_iterator it(body.begin(), body.end(), kernel), end; it != end; ++it) names.insert((*it)[1]);
+  std::map<std::string, std::string> kernels; // launch bounds by name
+  for (std::sregex_iterator it(body.begin(), body.end(), kernel), end; it != end; ++it)
+    kernels[(*it)[2]] = (*it)[1].length() ? (*it)[1].str() : "1024";
   std::string out = "namespace {\n" + body + "\n}\n";
-  for (const std::string &name : names) out += "EMULATED_KERNEL(" + name + ")\n";
+  for (const auto &[name, bounds] : kernels) out += "EMULATED_KERNEL(" + name + ", " + bounds + ")\n";
   return out;
 }
 
