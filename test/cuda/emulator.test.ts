@@ -1,19 +1,23 @@
 // The CUDA emulator itself: what the kernels' tests stand on. Without g++ these tests are reported as skipped.
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import koffi from 'koffi';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { BlasLt } from '../../src/backends/cuda/ffi/cublaslt.ts';
 import { fromHost, toHost } from '../../src/backends/reference/host.ts';
-import { openDevice } from './device.ts';
-import { buildEmulator } from './emulator/build.ts';
+import { emulatedLibraries, TestDevice, type TestLaunch } from './device.ts';
 
-const library = await buildEmulator();
+const libraries = await emulatedLibraries();
 const lanes = Array.from({ length: 32 }, (_, i) => i);
 
-describe.skipIf(!library)(`emulated CUDA${library ? '' : ' (skipped: its library could not be built)'}`, () => {
-  let device: ReturnType<typeof openDevice>;
+describe.skipIf(!libraries)(`emulated CUDA${libraries ? '' : ' (not run: its library cannot be built here)'}`, () => {
+  let device: TestDevice;
   beforeAll(() => {
-    device = openDevice(library!);
+    device = new TestDevice(libraries!);
   });
-  afterAll(() => device.close());
+  const launch = (source: string, name: string, { shared = 0, ...rest }: TestLaunch & { shared?: number }) =>
+    device.launch({ source, name, shared }, rest);
 
   test('a block sums through shared memory and barriers, and blocks add atomically', () => {
     const source = `
@@ -30,8 +34,8 @@ extern "C" __global__ void __launch_bounds__(64) block_sum(const float *x, float
 }`;
     const x = device.alloc(Float32Array.from({ length: 300 }, (_, i) => i));
     const sums = device.alloc(new Float32Array(1));
-    const kernel = device.kernel(source, 'block_sum');
-    device.launch(kernel, { grid: [5], block: [64], args: [x, sums, { i32: 300 }], shared: 256 });
+    const args = [{ p: x }, { p: sums }, { i: 300 }];
+    launch(source, 'block_sum', { grid: [5, 1, 1], block: 64, args, shared: 256 });
     expect(device.read(sums, new Float32Array(1))).toEqual(Float32Array.of((300 * 299) / 2));
   });
 
@@ -49,7 +53,7 @@ extern "C" __global__ void lanes(int *out) {
   else out[192 + lane] = __shfl_sync(0xffff0000u, lane, 20);
 }`;
     const out = device.reserve(4 * 224);
-    device.launch(device.kernel(source, 'lanes'), { grid: [1], block: [32], args: [out] });
+    launch(source, 'lanes', { grid: [1, 1, 1], block: 32, args: [{ p: out }] });
     const ballot = lanes.reduce((bits, i) => (i % 3 === 0 ? bits | (1 << i) : bits), 0);
     expect([...device.read(out, new Int32Array(224))]).toEqual([
       ...lanes.map((i) => i ^ 5),
@@ -68,15 +72,15 @@ extern "C" __global__ void add(float *x, float by, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i < n) x[i] += by;
 }`;
-    const add = device.kernel(source, 'add');
     const x = device.alloc(new Float32Array(100));
-    const by = (f32: number) => ({ grid: [1], block: [128], args: [x, { f32 }, { i32: 100 }] }) as const;
-    const graph = device.capture(() => {
-      device.launch(add, by(0.5));
-      device.launch(add, by(2));
+    const add = (f: number) =>
+      launch(source, 'add', { grid: [1, 1, 1], block: 128, args: [{ p: x }, { f }, { i: 100 }] });
+    const graph = device.driver.capture(device.stream, () => {
+      add(0.5);
+      add(2);
     });
     expect(device.read(x, new Float32Array(100))[99]).toBe(0); // nothing ran yet
-    for (let i = 0; i < 3; i++) device.replay(graph);
+    for (let i = 0; i < 3; i++) device.driver.do('cuGraphLaunch', graph, device.stream);
     expect(device.read(x, new Float32Array(100))).toEqual(new Float32Array(100).fill(7.5));
   });
 
@@ -99,8 +103,8 @@ extern "C" __global__ void multiply(const float *a, const float *b, float *out) 
     const a = Float32Array.from({ length: 256 }, (_, i) => ((i * 7) % 11) - 5);
     const b = Float32Array.from({ length: 128 }, (_, i) => ((i * 5) % 13) - 6);
     const out = device.reserve(4 * 128);
-    const kernel = device.kernel(source, 'multiply');
-    device.launch(kernel, { grid: [1], block: [32], args: [device.alloc(a), device.alloc(b), out] });
+    const args = [device.alloc(a), device.alloc(b), out].map((p) => ({ p }));
+    launch(source, 'multiply', { grid: [1, 1, 1], block: 32, args });
     const expected = Float32Array.from({ length: 128 }, (_, n) => {
       let sum = 0;
       for (let k = 0; k < 16; k++) sum += a[Math.floor(n / 8) * 16 + k]! * b[k * 8 + (n % 8)]!;
@@ -119,8 +123,8 @@ extern "C" __global__ void convert(const float *x, unsigned *brain, unsigned *na
 }`;
     const x = Float32Array.of(1.00390625, 1.01171875, -3.15, 65519, 65520, 6e-8, 1e-5, Infinity, NaN, -0);
     const [brain, narrow] = [device.reserve(40), device.reserve(40)];
-    const args = [device.alloc(x), brain, narrow, { i32: x.length }];
-    device.launch(device.kernel(source, 'convert'), { grid: [1], block: [32], args });
+    const args = [{ p: device.alloc(x) }, { p: brain }, { p: narrow }, { i: x.length }];
+    launch(source, 'convert', { grid: [1, 1, 1], block: 32, args });
     expect([...device.read(brain, new Float32Array(10))]).toEqual([
       ...[1, 1.015625, -3.15625, 65536, 65536, 6.007030606269836e-8, 1.0013580322265625e-5, Infinity, NaN, -0],
     ]);
@@ -131,105 +135,41 @@ extern "C" __global__ void convert(const float *x, unsigned *brain, unsigned *na
   });
 
   test('cuBLASLt: batched, transposed bf16 product with alpha, beta and a bias', () => {
-    const [m, n, k, batches] = [3, 2, 4, 2];
+    const cache = join(mkdtempSync(join(tmpdir(), 'texlens-products-')), 'products.json');
+    const blas = new BlasLt(libraries!.cublasLt, device.driver, device.stream, cache, true);
+    const [m, n, k, batch] = [3, 2, 4, 2];
     const whole = (length: number, step: number) => Float64Array.from({ length }, (_, i) => ((i * step) % 9) - 4);
-    const [a, b, c, bias] = [
-      whole(k * m * batches, 5),
-      whole(k * n * batches, 7),
-      whole(m * n * batches, 4),
-      whole(m, 2),
-    ];
-    const bf16 = (data: Float64Array) => device.alloc(toHost({ dtype: 'bf16', shape: [data.length] }, data));
+    const [a, b, c, bias] = [whole(m * k * batch, 5), whole(n * k * batch, 7), whole(m * n * batch, 4), whole(n, 2)];
+    const upload = (data: Float64Array) => device.alloc(toHost({ dtype: 'bf16', shape: [data.length] }, data));
     const d = device.reserve(2 * c.length);
-
-    const lt = koffi.load(library!);
-    const call = (name: string, parameters: string) => {
-      const bound = lt.func(`int cublasLt${name}(${parameters})`);
-      return (...args: unknown[]) => expect(bound(...args), name).toBe(0);
-    };
-    const create = (name: string, parameters: string, ...args: unknown[]) => {
-      const out = [null];
-      call(name, `_Out_ void **${parameters && ', '}${parameters}`)(out, ...args);
-      return out[0];
-    };
-    const descSet = call('MatmulDescSetAttribute', 'void *, int, void *, size_t');
-    const layoutSet = call('MatrixLayoutSetAttribute', 'void *, int, void *, size_t');
-    const BF16 = 14;
-    const desc = create('MatmulDescCreate', 'int, int', 68, 0);
-    descSet(desc, 3, Int32Array.of(1), 4); // A transposed
-    descSet(desc, 7, Int32Array.of(4), 4); // epilogue: bias
-    descSet(desc, 8, BigUint64Array.of(bf16(bias)), 8);
-    const layout = (rows: number, cols: number) => {
-      const made = create('MatrixLayoutCreate', 'int, uint64_t, uint64_t, int64_t', BF16, rows, cols, rows);
-      layoutSet(made, 5, Int32Array.of(batches), 4);
-      layoutSet(made, 6, BigInt64Array.of(BigInt(rows * cols)), 8);
-      return made;
-    };
-    const [la, lb, lc] = [layout(k, m), layout(k, n), layout(m, n)];
-    const handle = create('Create', '');
-    const preference = create('MatmulPreferenceCreate', '');
-    const results = Buffer.alloc(96 * 2);
-    const count = Int32Array.of(0);
-    const many = (length: number) => Array(length).fill('void *').join(', ');
-    call(
-      'MatmulAlgoGetHeuristic',
-      `${many(7)}, int, void *, void *`,
-    )(...[handle, desc, la, lb, lc, lc, preference, 2, results, count]);
-    expect(count[0]).toBe(2);
-    const matmul = call(
-      'Matmul',
-      'void *, void *, void *, uint64_t, void *, uint64_t, void *, void *, uint64_t, void *, uint64_t, void *, void *, uint64_t, size_t, void *',
-    );
-    const algo = results.subarray(96, 96 + 64);
-    const scalar = (x: number) => Float32Array.of(x);
-    matmul(
-      handle,
-      desc,
-      scalar(2),
-      bf16(a),
-      la,
-      bf16(b),
-      lb,
-      scalar(-1),
-      bf16(c),
-      lc,
-      d,
-      lc,
-      algo,
-      0n,
-      0,
-      device.stream,
-    );
+    const product = blas.prepare({
+      ...{ m, n, k, batch, transA: false, transB: true, type: 'bf16', outType: 'bf16' },
+      ...{ lda: k, ldb: k, ldc: n, ldd: n, strideA: m * k, strideB: n * k, strideD: m * n },
+      ...{ bias: true, accumulate: true },
+    });
+    blas.enqueue(product, { a: upload(a), b: upload(b), c: upload(c), d, bias: upload(bias) }, 2, -1);
 
     const expected = c.map((old, at) => {
-      const [batch, j, i] = [Math.floor(at / (m * n)), Math.floor(at / m) % n, at % m];
+      const [which, i, j] = [Math.floor(at / (m * n)), Math.floor(at / n) % m, at % n];
       let sum = 0;
-      for (let l = 0; l < k; l++) sum += a[(batch * m + i) * k + l]! * b[(batch * n + j) * k + l]!;
-      return 2 * sum - old + bias[i]!;
+      for (let l = 0; l < k; l++) sum += a[(which * m + i) * k + l]! * b[(which * n + j) * k + l]!;
+      return 2 * sum - old + bias[j]!;
     });
     const got = fromHost({ dtype: 'bf16', shape: [c.length] }, device.read(d, new Uint16Array(c.length)));
     expect(got).toEqual(expected); // whole numbers below 256: exact in bf16
   });
 
   describe('a faulty kernel is told, and does not hang', () => {
-    // The error of a kernel sticks to its context, so each test has its own.
-    const run = (body: string, shared = 0): string => {
-      const own = openDevice(library!);
-      const kernel = own.kernel(`extern "C" __global__ void faulty(float *x) { ${body} }`, 'faulty');
-      try {
-        own.launch(kernel, { grid: [1], block: [64], args: [own.reserve(64 * 4)], shared });
-        own.synchronize();
-        return 'no error';
-      } catch (error) {
-        return (error as Error).message;
-      } finally {
-        own.close();
-      }
-    };
-    beforeAll(() => device.close());
-    afterAll(() => {
-      device = openDevice(library!);
+    // The error of a kernel sticks until the context goes, and all that was allocated with it.
+    afterEach(() => {
+      koffi.load(libraries!.cuda).func('int cuDevicePrimaryCtxRelease_v2(int device)')(0);
+      device = new TestDevice(libraries!);
     });
+    const run = (body: string, shared = 0, block = 64): void => {
+      const source = `extern "C" __global__ void __launch_bounds__(64) faulty(float *x) { ${body} }`;
+      launch(source, 'faulty', { grid: [1, 1, 1], block, args: [{ p: device.reserve(64 * 4) }], shared });
+      device.synchronize();
+    };
 
     test.each([
       ['a barrier that some threads skip', 'if (threadIdx.x < 40) __syncthreads();', /24 threads have ended/],
@@ -249,7 +189,11 @@ extern "C" __global__ void convert(const float *x, unsigned *brain, unsigned *na
         /cp\.async not waited for/,
       ],
     ])('%s', (_, body, expected) => {
-      expect(run(body, 64 * 4)).toMatch(expected);
+      expect(() => run(body, 64 * 4)).toThrow(expected);
+    });
+
+    test('more threads than its launch bounds', () => {
+      expect(() => run('x[0] = 0;', 0, 96)).toThrow(/96 threads.*64/);
     });
 
     test('a source that does not compile gives the log', () => {

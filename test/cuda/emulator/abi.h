@@ -35,4 +35,5 @@ struct EmulatedKernel {
   void (*run)(void **params);
   int count;
   const unsigned *sizes; // bytes of each parameter
+  unsigned maxThreads;   // its launch bounds
 };

@@ -387,7 +387,7 @@ EXPORT int cuFuncGetAttribute(int *value, int attribute, Function *function) {
   LOCKED;
   const auto *m = function->binding;
   switch (attribute) {
-  case 0: return *value = 1024, SUCCESS;                                                   // threads per block
+  case 0: return *value = (int)function->kernel->maxThreads, SUCCESS;                      // threads per block
   case 1: return *value = (int)((char *)m->sharedEnd - (char *)m->sharedBegin), SUCCESS;   // static shared
   case 2: case 3: return *value = 0, SUCCESS;                                              // constant, local
   case 4: return *value = 32, SUCCESS;                                                     // registers
@@ -402,6 +402,9 @@ EXPORT int cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned
   if (extra || (function->kernel->count && !params)) return refuse(INVALID_VALUE, name + "give kernelParams, not extra");
   if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || gx > 2147483647u) return refuse(INVALID_VALUE, name + "bad grid");
   if (!bx || !by || !bz || bz > 64 || (uint64_t)bx * by * bz > 1024) return refuse(INVALID_VALUE, name + "bad block");
+  if (bx * by * bz > function->kernel->maxThreads)
+    return refuse(INVALID_VALUE, name + std::to_string(bx * by * bz) + " threads, its launch bounds say " +
+                                     std::to_string(function->kernel->maxThreads));
   if (shared > function->maxDynamicShared)
     return refuse(INVALID_VALUE, name + std::to_string(shared) + " bytes of dynamic shared memory, " +
                                      std::to_string(function->maxDynamicShared) + " allowed (cuFuncSetAttribute)");

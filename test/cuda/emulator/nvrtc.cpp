@@ -6,8 +6,8 @@
 #include <cstring>
 #include <dlfcn.h>
 #include <fstream>
+#include <map>
 #include <regex>
-#include <set>
 #include <sstream>
 #include <unistd.h>
 
@@ -16,9 +16,15 @@ namespace {
 // EMULATOR_SOURCES (where shim.h lies), EMULATOR_CACHE and EMULATOR_VERSION come from the build.
 const std::string SOURCES = EMULATOR_SOURCES, CACHE = EMULATOR_CACHE, VERSION = EMULATOR_VERSION;
 constexpr const char *CXX = "g++ -std=c++17 -w -x c++";
-// Misaligned accesses trap, as on a device.
-constexpr const char *FLAGS = "-O2 -fPIC -shared -fno-exceptions -fno-rtti -fno-strict-aliasing -fno-math-errno "
-                              "-fsanitize=alignment -fsanitize-undefined-trap-on-error";
+/** As on a device, misaligned accesses trap, and a product and a sum are one operation where the host has it. */
+std::string flags() {
+  std::string out = "-O2 -fPIC -shared -fno-exceptions -fno-rtti -fno-strict-aliasing -fno-math-errno "
+                    "-fsanitize=alignment -fsanitize-undefined-trap-on-error -ffp-contract=fast";
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("fma")) out += " -mfma";
+#endif
+  return out;
+}
 
 struct Image {
   char magic[8], version[24];
@@ -83,13 +89,14 @@ std::string rewritten(const std::string &text) {
   static const std::regex dynamicShared(
       R"(extern\s+__shared__\s+((?:__align__\s*\([^)]*\)\s*|alignas\s*\([^)]*\)\s*)?)([\w\s:]+?)\s+(\w+)\s*\[\s*\]\s*;)");
   static const std::regex kernel(
-      R"(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*)?(\w+)\s*\()");
+      R"(extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\(((?:[^()]|\([^()]*\))*)\)\s*)?(\w+)\s*\()");
   const std::string body =
       std::regex_replace(text, dynamicShared, "$2 *const $3 = ($2 *)emulatedRuntime->dynamicShared;");
-  std::set<std::string> names;
-  for (std::sregex_iterator it(body.begin(), body.end(), kernel), end; it != end; ++it) names.insert((*it)[1]);
+  std::map<std::string, std::string> kernels; // launch bounds by name
+  for (std::sregex_iterator it(body.begin(), body.end(), kernel), end; it != end; ++it)
+    kernels[(*it)[2]] = (*it)[1].length() ? (*it)[1].str() : "1024";
   std::string out = "namespace {\n" + body + "\n}\n";
-  for (const std::string &name : names) out += "EMULATED_KERNEL(" + name + ")\n";
+  for (const auto &[name, bounds] : kernels) out += "EMULATED_KERNEL(" + name + ", " + bounds + ")\n";
   return out;
 }
 
@@ -131,7 +138,7 @@ EXPORT int nvrtcDestroyProgram(Program **program) {
 EXPORT int nvrtcCompileProgram(Program *program, int count, const char *const *options) {
   std::lock_guard<std::recursive_mutex> guard(theLock);
   const std::string defines = definesOf(count, options);
-  const std::string path = CACHE + "/kernel-" + hashOf(program->source + defines);
+  const std::string path = CACHE + "/kernel-" + hashOf(program->source + defines + flags());
   if (access((path + ".so").c_str(), R_OK)) {
     // Two passes: what the preprocessor leaves is the text whose kernels exist.
     const std::string own = path + "." + std::to_string(getpid());
@@ -140,7 +147,7 @@ EXPORT int nvrtcCompileProgram(Program *program, int count, const char *const *o
                       own + ".log", program->log);
     if (good) {
       writeFile(own + ".cpp", rewritten(readFile(own + ".ii")));
-      good = shell(std::string(CXX) + " " + FLAGS + " -include '" + SOURCES + "/shim.h' '" + own + ".cpp' -o '" + own +
+      good = shell(std::string(CXX) + " " + flags() + " -include '" + SOURCES + "/shim.h' '" + own + ".cpp' -o '" + own +
                        ".so'",
                    own + ".log", program->log);
     }

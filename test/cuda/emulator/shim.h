@@ -152,6 +152,10 @@ EMULATED_EXTREMES(long long)
 EMULATED_EXTREMES(unsigned long long)
 EMULATED_EXTREMES(long)
 EMULATED_EXTREMES(unsigned long)
+static inline unsigned min(int a, unsigned b) { return min((unsigned)a, b); }
+static inline unsigned min(unsigned a, int b) { return min(a, (unsigned)b); }
+static inline unsigned max(int a, unsigned b) { return max((unsigned)a, b); }
+static inline unsigned max(unsigned a, int b) { return max(a, (unsigned)b); }
 static inline float min(float a, float b) { return __builtin_fminf(a, b); }
 static inline float max(float a, float b) { return __builtin_fmaxf(a, b); }
 static inline double min(double a, double b) { return __builtin_fmin(a, b); }
@@ -298,7 +302,7 @@ template <class... A> struct EmulatedEntry<void (*)(A...)> {
   };
   static constexpr unsigned sizes[] = {sizeof(A)..., 0};
 };
-#define EMULATED_KERNEL_(NAME)                                                                                         \
+#define EMULATED_KERNEL_(NAME, MAX_THREADS, ...)                                                                                         \
   extern "C" const EmulatedKernel emulated_kernel_##NAME;                                                              \
   const EmulatedKernel emulated_kernel_##NAME = {                                                                      \
       [](void **params) {                                                                                              \
@@ -306,8 +310,9 @@ template <class... A> struct EmulatedEntry<void (*)(A...)> {
         Entry::Make<(int)(sizeof(Entry::sizes) / sizeof(unsigned)) - 1>::call(NAME, params);                           \
       },                                                                                                               \
       (int)(sizeof(EmulatedEntry<decltype(&NAME)>::sizes) / sizeof(unsigned)) - 1,                                     \
-      EmulatedEntry<decltype(&NAME)>::sizes};
-#define EMULATED_KERNEL(NAME) EMULATED_KERNEL_(NAME)
+      EmulatedEntry<decltype(&NAME)>::sizes, (unsigned)(MAX_THREADS)};
+/** EMULATED_KERNEL(name, launch bounds…) */
+#define EMULATED_KERNEL(NAME, ...) EMULATED_KERNEL_(NAME, __VA_ARGS__, 0)
 extern "C" char __start_emulated_shared[] __attribute__((weak, visibility("hidden")));
 extern "C" char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")));
 extern "C" const EmulatedModule emulated_module = {&emulatedRuntime, __start_emulated_shared, __stop_emulated_shared};

@@ -1,0 +1,247 @@
+// How the attention kernels are launched: shapes and strides in; source files, macros, grid and arguments out. bf16 of a
+// width that fits runs on tensor cores (attention.cu, attention_grad_*.cu); everything else on attention_simple.cu.
+import type { DType } from '../../graph/types.ts';
+import type { DeviceInfo } from './ffi/driver.ts';
+
+/** An argument of a kernel, in order: a tensor by the name of its role, or a scalar by its type. */
+export type KernelArgument = { readonly tensor: string } | { readonly i32: number } | { readonly f32: number };
+
+export interface KernelLaunch {
+  /** Files under kernels/ that follow the prelude, in order. */
+  readonly sources: readonly string[];
+  readonly macros: Readonly<Record<string, string | number>>;
+  readonly kernel: string;
+  readonly grid: readonly [number, number, number];
+  readonly block: readonly [number, number, number];
+  /** Bytes of dynamic shared memory. */
+  readonly shared: number;
+  readonly args: readonly KernelArgument[];
+}
+
+export interface AttentionShape {
+  readonly dtype: DType;
+  readonly tokens: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly width: number;
+  /** Tokens of a row: attention stays within it. */
+  readonly row: number;
+  readonly causal: boolean;
+  readonly scale: number;
+  /** Elements from one token to the next, where q, k or v (dq, dk or dv) is a slice of a wider tensor. */
+  readonly strides?: Partial<Record<'q' | 'k' | 'v' | 'dq' | 'dk' | 'dv', number>>;
+}
+
+export interface CachedAttentionShape {
+  readonly dtype: DType;
+  readonly batch: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly width: number;
+  /** Rows a cache holds. */
+  readonly capacity: number;
+  readonly scale: number;
+}
+
+const STORAGE: Partial<Record<DType, string>> = { f32: 'float', bf16: 'bf16', f16: 'half' };
+/** What of a card decides about tiles. */
+export type Card = Pick<DeviceInfo, 'sharedBytes' | 'multiprocessors'>;
+/** H100, H200 */
+const HOPPER: Card = { sharedBytes: 227 * 1024, multiprocessors: 132 };
+/** The kernels' own static shared memory is less. */
+const STATIC_SHARED = 1024;
+
+/** Keys (or queries) that a step of the gradients' kernels visits: more would leave room for one block at a time. */
+const GRAD_COLUMNS = 32;
+
+const tensors = (...names: string[]): KernelArgument[] => names.map((tensor) => ({ tensor }));
+const ints = (...values: number[]): KernelArgument[] => values.map((i32) => ({ i32 }));
+
+function storageOf(dtype: DType): string {
+  const storage = STORAGE[dtype];
+  if (!storage) throw new Error(`attention on CUDA: expected f32, bf16 or f16, got ${dtype}`);
+  return storage;
+}
+
+/** The largest divisor of n that is at most `most`. */
+function divisor(n: number, most: number): number {
+  for (let d = Math.min(n, most); ; d--) if (n % d === 0) return d;
+}
+
+function stridesOf({ heads, kvHeads, width, strides = {} }: AttentionShape) {
+  const [wide, narrow] = [heads * width, kvHeads * width];
+  return { q: wide, k: narrow, v: narrow, dq: wide, dk: narrow, dv: narrow, ...strides };
+}
+
+/** Bytes of shared memory for tiles of `rows` rows and the segment ids (and `floats` more words). */
+const tileBytes = (rows: number, { width, row }: AttentionShape, floats = 0): number =>
+  rows * (width + 8) * 2 + (row + floats) * 4;
+
+/** Tokens a block owns of one head: 96 divides the 288 patches of a usual picture; wider heads lack registers for it. */
+const rowsAlone = (row: number, width: number): number => (row % 96 === 0 && row % 64 !== 0 && width <= 80 ? 96 : 64);
+
+/** Blocks that a multiprocessor shall hold at once: as many as registers allow without spills. */
+const minBlocks = (threads: number, width: number): number => (threads > 128 ? 2 : width <= 80 ? 3 : 2);
+
+/**
+ * Tiles of the kernels that own queries. Heads of a group go together and share what they read of the keys, so a block
+ * owns few tokens and sees few keys beyond their segments.
+ */
+function queryTiles(shape: AttentionShape, columns: number) {
+  const { heads, kvHeads, width, row } = shape;
+  const together = divisor(heads / kvHeads, 6);
+  const rows = together === 1 ? rowsAlone(row, width) : 16 * Math.floor(6 / together);
+  const threads = together * rows * 2;
+  return {
+    HEAD_DIM: width,
+    HEADS: together,
+    ROWS: rows,
+    COLUMNS: columns,
+    THREADS: threads,
+    MIN_BLOCKS: minBlocks(threads, width),
+  };
+}
+
+/** Whether the kernels on tensor cores take this shape: 16-byte rows, a width they have registers for. */
+export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
+  return (
+    shape.dtype === 'bf16' &&
+    shape.width % 16 === 0 &&
+    shape.width <= 128 &&
+    Object.values(stridesOf(shape)).every((stride) => stride % 8 === 0) &&
+    // the kernels that need most are those of the gradients
+    tileBytes(2 * 96 + 4 * GRAD_COLUMNS, shape, 4 * GRAD_COLUMNS) <= card.sharedBytes - STATIC_SHARED
+  );
+}
+
+/** The simple kernels: a warp to each of `warps`, four in a block. */
+function simple(shape: AttentionShape, kernel: string, warps: number, args: KernelArgument[]): KernelLaunch {
+  return {
+    sources: ['attention_simple.cu'],
+    macros: { STORAGE: storageOf(shape.dtype), HEAD_DIM: shape.width },
+    kernel,
+    grid: [Math.ceil(warps / 4), 1, 1],
+    block: [128, 1, 1],
+    shared: 0,
+    args,
+  };
+}
+
+/** (q, k, v, segments) → out, lse. Rows of q, k and v begin at multiples of 16 bytes. */
+export function attentionLaunch(shape: AttentionShape, card = HOPPER): KernelLaunch {
+  const { tokens, heads, kvHeads, row, causal, scale } = shape;
+  const { q, k, v } = stridesOf(shape);
+  const roles = tensors('q', 'k', 'v', 'segments', 'out', 'lse');
+  const rest = [...ints(row, heads, heads / kvHeads, q, k, v, Number(causal)), { f32: scale }];
+  if (!onTensorCores(shape, card))
+    return simple(shape, 'attention_simple', tokens * heads, [...roles, { i32: tokens }, ...rest]);
+  const macros = queryTiles(shape, 32);
+  const shared = (columns: number) => tileBytes(macros.HEADS * macros.ROWS + 4 * columns, shape);
+  const most = macros.ROWS === 96 ? 96 : 64;
+  if (shared(most) <= card.sharedBytes - STATIC_SHARED) macros.COLUMNS = most;
+  return {
+    sources: ['attention_tiles.cuh', 'attention.cu'],
+    macros,
+    kernel: 'attention',
+    grid: [(tokens / row) * Math.ceil(row / macros.ROWS), heads / macros.HEADS, 1],
+    block: [macros.THREADS, 1, 1],
+    shared: shared(macros.COLUMNS),
+    args: [...roles, ...rest],
+  };
+}
+
+/**
+ * (dout, q, k, v, segments, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that the first
+ * launch writes and the second reads; the simple kernels need none.
+ */
+export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): KernelLaunch[] {
+  const { tokens, heads, kvHeads, width, row, causal, scale } = shape;
+  const { q, k, v, dq, dk, dv } = stridesOf(shape);
+  const group = heads / kvHeads;
+  const inputs = tensors('dout', 'q', 'k', 'v', 'segments');
+  const rest = (...targets: number[]) => [
+    ...ints(row, heads, group, q, k, v, ...targets, Number(causal)),
+    { f32: scale },
+  ];
+  if (!onTensorCores(shape, card)) {
+    const saved = tensors('out', 'lse');
+    return [
+      simple(shape, 'attention_grad_simple_queries', tokens * heads, [
+        ...[...inputs, ...saved, ...tensors('dq'), { i32: tokens }, ...rest(dq)],
+      ]),
+      simple(shape, 'attention_grad_simple_keys', tokens * kvHeads, [
+        ...[...inputs, ...saved, ...tensors('dk', 'dv'), { i32: tokens }, ...rest(dk, dv)],
+      ]),
+    ];
+  }
+  const queries = queryTiles(shape, GRAD_COLUMNS);
+  const rows = rowsAlone(row, width);
+  const keys = {
+    HEAD_DIM: width,
+    ROWS: rows,
+    COLUMNS: GRAD_COLUMNS,
+    THREADS: 2 * rows,
+    MIN_BLOCKS: minBlocks(2 * rows, width),
+  };
+  return [
+    {
+      sources: ['attention_tiles.cuh', 'attention_grad_queries.cu'],
+      macros: queries,
+      kernel: 'attention_grad_queries',
+      grid: [(tokens / row) * Math.ceil(row / queries.ROWS), heads / queries.HEADS, 1],
+      block: [queries.THREADS, 1, 1],
+      shared: tileBytes(2 * queries.HEADS * queries.ROWS + 4 * queries.COLUMNS, shape),
+      args: [...inputs, ...tensors('out', 'lse', 'dq', 'delta'), ...rest(dq)],
+    },
+    {
+      sources: ['attention_tiles.cuh', 'attention_grad_keys.cu'],
+      macros: keys,
+      kernel: 'attention_grad_keys',
+      grid: [(tokens / row) * Math.ceil(row / rows), kvHeads, 1],
+      block: [keys.THREADS, 1, 1],
+      shared: tileBytes(2 * rows + 4 * keys.COLUMNS, shape, 4 * keys.COLUMNS),
+      args: [...inputs, ...tensors('lse', 'delta', 'dk', 'dv'), ...rest(dk, dv)],
+    },
+  ];
+}
+
+export interface CachedAttentionLaunch extends KernelLaunch {
+  /** Bytes of the scratch tensor `partials`. */
+  readonly partialBytes: number;
+  /** Numbers in `arrivals`, i32: zero before the first launch; each launch leaves them so. */
+  readonly arrivals: number;
+}
+
+/** (q, kNew, vNew, kCache, vCache, lengths) → out, with `partials` and `arrivals` beside. */
+export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER): CachedAttentionLaunch {
+  const { dtype, batch, heads, kvHeads, width, capacity, scale } = shape;
+  const storage = storageOf(dtype);
+  const perLoad = 16 / (dtype === 'f32' ? 4 : 2);
+  const vector = [8, 4, 2, 1].find((n) => n <= perLoad && width % n === 0)!;
+  const lanes = 2 ** Math.ceil(Math.log2(width / vector));
+  if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
+  const group = heads / kvHeads;
+  const served = divisor(group, 8);
+  const rowsAtOnce = (128 / lanes) * 4;
+  const blocks = batch * (heads / served);
+  // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
+  const splits = Math.max(
+    1,
+    Math.min(32, Math.ceil(capacity / rowsAtOnce), Math.ceil((4 * card.multiprocessors) / blocks)),
+  );
+  return {
+    sources: ['cached_attention.cu'],
+    macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },
+    kernel: 'cached_attention',
+    grid: [splits, heads / served, batch],
+    block: [128, 1, 1],
+    shared: 0,
+    args: [
+      ...tensors('q', 'kNew', 'vNew', 'kCache', 'vCache', 'lengths', 'out', 'partials', 'arrivals'),
+      ...ints(capacity, group / served),
+      { f32: scale },
+    ],
+    partialBytes: splits * batch * heads * (width + 2) * 4,
+    arrivals: blocks,
+  };
+}

@@ -1,0 +1,92 @@
+// Attention backward on tensor cores, second of two kernels: dk and dv [T, KV, d]. A block owns ROWS keys of a key head,
+// a warp 16 of them, and walks the queries of all heads of the group that see them; scores stand transposed, keys by
+// queries. Grid: (tiles of all rows, KV).
+extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
+    attention_grad_keys(const bf16 *dout, const bf16 *q, const bf16 *k, const bf16 *v, const int *segments,
+                        const float *lse, const float *delta, bf16 *dk, bf16 *dv, int row, int heads, int group,
+                        int qStride, int kStride, int vStride, int dkStride, int dvStride, int causal, float scale) {
+  extern __shared__ __align__(16) bf16 shared[];
+  bf16 *keys = shared;                                   // [ROWS]
+  bf16 *values = keys + ROWS * STRIDE;                   // [ROWS]
+  bf16 *queries = values + ROWS * STRIDE;                // [2, COLUMNS]
+  bf16 *douts = queries + 2 * COLUMNS * STRIDE;          // [2, COLUMNS]
+  float *lses = reinterpret_cast<float *>(douts + 2 * COLUMNS * STRIDE); // [2, COLUMNS]
+  float *deltas = lses + 2 * COLUMNS;                    // [2, COLUMNS]
+  int *ids = reinterpret_cast<int *>(deltas + 2 * COLUMNS); // [row]
+
+  const int tiles = (row + ROWS - 1) / ROWS;
+  const long long start = (long long)(blockIdx.x / tiles) * row;
+  const int first = blockIdx.x % tiles * ROWS;
+  const int kvHead = blockIdx.y, width = heads * HEAD_DIM;
+  k += start * kStride + kvHead * HEAD_DIM;
+  v += start * vStride + kvHead * HEAD_DIM;
+  q += start * qStride + kvHead * group * HEAD_DIM;
+  dout += start * width + kvHead * group * HEAD_DIM;
+  lse += start * heads + kvHead * group;
+  delta += start * heads + kvHead * group;
+
+  copyTile<ROWS>(keys, k, kStride, first, row);
+  copyTile<ROWS>(values, v, vStride, first, row);
+  Span span = visibleSpan(segments + start, row, first, min(first + ROWS, row), ids);
+  if (causal) span.begin = max(span.begin, first);
+
+  // The walk: all steps of the first head, then of the next.
+  const int steps = (span.end - span.begin + COLUMNS - 1) / COLUMNS, walk = steps * group;
+  const auto begin = [&](int step, int stage) {
+    const int h = step / steps, column = span.begin + step % steps * COLUMNS;
+    copyTile<COLUMNS>(queries + stage * COLUMNS * STRIDE, q + h * HEAD_DIM, qStride, column, span.end);
+    copyTile<COLUMNS>(douts + stage * COLUMNS * STRIDE, dout + h * HEAD_DIM, width, column, span.end);
+    for (int i = threadIdx.x; i < COLUMNS; i += THREADS) {
+      const bool present = column + i < span.end;
+      const long long at = present ? (long long)(column + i) * heads + h : 0;
+      copyAsync4(lses + stage * COLUMNS + i, lse + at, present);
+      copyAsync4(deltas + stage * COLUMNS + i, delta + at, present);
+    }
+    copyAsyncCommit();
+  };
+  begin(0, 0);
+
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int warpFirst = first + warp * 16;
+  bf16 *ownKeys = keys + warp * 16 * STRIDE, *ownValues = values + warp * 16 * STRIDE;
+  const int low = warpFirst + lane / 4, high = low + 8;
+  const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
+  const float factor = scale * LOG2E;
+  float dkSums[HEAD_DIM / 8][4] = {}, dvSums[HEAD_DIM / 8][4] = {};
+
+  for (int step = 0, stage = 0; step < walk; step++, stage ^= 1) {
+    copyAsyncWait<0>();
+    __syncthreads();
+    if (step + 1 < walk) begin(step + 1, stage ^ 1);
+    const int column = span.begin + step % steps * COLUMNS;
+    const bf16 *q0 = queries + stage * COLUMNS * STRIDE, *dout0 = douts + stage * COLUMNS * STRIDE;
+    const float *lse0 = lses + stage * COLUMNS, *delta0 = deltas + stage * COLUMNS;
+
+    float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
+    multiplyRows(p, ownKeys, q0);
+    multiplyRows(ds, ownValues, dout0);
+    const bool past = !causal || column >= warpFirst + 15;
+    const bool whole = past && oneSegment(ids, row, warpFirst, column);
+#pragma unroll
+    for (int n = 0; n < COLUMNS / 8; n++)
+#pragma unroll
+      for (int e = 0; e < 2; e++) {
+        const int i = n * 8 + lane % 4 * 2 + e;
+        bool seenLow = true, seenHigh = true;
+        if (!whole) {
+          const int query = column + i, id = ids[min(query, row - 1)];
+          seenLow = query < span.end && id == lowId && !(causal && query < low);
+          seenHigh = query < span.end && id == highId && !(causal && query < high);
+        }
+        const float shift = lse0[i] * LOG2E;
+        p[n][e] = seenLow ? exp2Fast(p[n][e] * factor - shift) : 0.0f;
+        p[n][e + 2] = seenHigh ? exp2Fast(p[n][e + 2] * factor - shift) : 0.0f;
+        ds[n][e] = p[n][e] * (ds[n][e] - delta0[i]);
+        ds[n][e + 2] = p[n][e + 2] * (ds[n][e + 2] - delta0[i]);
+      }
+    multiplyWeights(dvSums, p, dout0);
+    multiplyWeights(dkSums, ds, q0);
+  }
+  storeRows(dkSums, scale, scale, ownKeys, dk + start * dkStride + kvHead * HEAD_DIM, dkStride, warpFirst, row);
+  storeRows(dvSums, 1, 1, ownValues, dv + start * dvStride + kvHead * HEAD_DIM, dvStride, warpFirst, row);
+}

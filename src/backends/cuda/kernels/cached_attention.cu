@@ -1,0 +1,168 @@
+// One decoding step of attention: the query heads of a group share each cached row they read. The length is split over
+// blocks; a group of LANES lanes takes every so many-th row, VECTOR elements a lane; partial sums meet in shared memory,
+// then, where a sequence has several blocks, in `partials`, which the last block to arrive adds up in a fixed order.
+// q [B, H, d], new k and v [B, KV, 1, d], caches [B, KV, L, d], lengths [B] → out [B, H, d]. Grid: (splits, H / GROUP, B).
+// `arrivals` i32 [B, H / GROUP] is 0 before the first launch, and each launch leaves it so.
+// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR).
+constexpr int THREADS = 128, TEAMS = THREADS / LANES, BATCH = 4; // rows a team has in flight
+constexpr int PARTIAL = HEAD_DIM + 2;                            // sums, then the maximum and the total
+constexpr float LOG2E = 1.4426950408889634f;
+
+/** A lane's elements of a row; zeros on lanes beyond its end. */
+template <int N> __device__ __forceinline__ void loadPart(const STORAGE *row, float (&to)[N]) {
+  const int c = threadIdx.x % LANES * N;
+#pragma unroll
+  for (int i = 0; i < N; i++) to[i] = 0;
+  if (c >= HEAD_DIM) return;
+  if constexpr (N == PER_16_BYTES<STORAGE>) load16(row + c, to);
+  else
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] = toFloat(row[c + i]);
+}
+
+/** Softmax-weighted sums of one head so far, in powers of two. */
+struct Sums {
+  float values[VECTOR], largest, total;
+};
+
+/** Adds N rows, whose scores all lanes of the team know, to the sums. */
+template <int N>
+__device__ __forceinline__ void addRows(Sums &sums, const float (&scores)[N], const float (&rows)[N][VECTOR]) {
+  float next = sums.largest;
+#pragma unroll
+  for (int n = 0; n < N; n++) next = fmaxf(next, scores[n]);
+  const float fade = exp2Fast(sums.largest - next);
+  sums.largest = next;
+  sums.total *= fade;
+#pragma unroll
+  for (int i = 0; i < VECTOR; i++) sums.values[i] *= fade;
+#pragma unroll
+  for (int n = 0; n < N; n++) {
+    const float p = exp2Fast(scores[n] - next);
+    sums.total += p;
+#pragma unroll
+    for (int i = 0; i < VECTOR; i++) sums.values[i] += p * rows[n][i];
+  }
+}
+
+/** Element c of the sum of `count` partial results of one head, which lie GROUP · PARTIAL floats apart. */
+__device__ __forceinline__ float merge(const float *partials, int count, int c, float &largest, float &total) {
+  largest = -1e30f, total = 0;
+  float sum = 0;
+#pragma unroll 8
+  for (int n = 0; n < count; n++) largest = fmaxf(largest, __ldcg(partials + n * GROUP * PARTIAL + HEAD_DIM));
+#pragma unroll 8
+  for (int n = 0; n < count; n++) {
+    const float *partial = partials + n * GROUP * PARTIAL;
+    const float weight = exp2Fast(__ldcg(partial + HEAD_DIM) - largest);
+    total += weight * __ldcg(partial + HEAD_DIM + 1);
+    sum += weight * __ldcg(partial + c);
+  }
+  return sum;
+}
+
+extern "C" __global__ void __launch_bounds__(THREADS)
+    cached_attention(const STORAGE *q, const STORAGE *kNew, const STORAGE *vNew, const STORAGE *kCache,
+                     const STORAGE *vCache, const int *lengths, STORAGE *out, float *partials, int *arrivals,
+                     int capacity, int blocksPerKey, float scale) {
+  __shared__ float own[TEAMS * GROUP * PARTIAL];
+  __shared__ bool lastToArrive;
+  const int split = blockIdx.x, batch = blockIdx.z, part = batch * gridDim.y + blockIdx.y; // of B · H / GROUP
+  const int kv = part / blocksPerKey;
+  const int length = lengths[batch];
+  // Each block takes a whole number of batches, so that a short sequence keeps few blocks busy.
+  constexpr int STEP = TEAMS * BATCH;
+  const int splits = gridDim.x;
+  const int perBlock = max(1, (length + splits * STEP - 1) / (splits * STEP)) * STEP;
+  const int active = max(1, (length + perBlock - 1) / perBlock);
+  if (split >= active) return;
+
+  const int team = threadIdx.x / LANES;
+  const STORAGE *k = kCache + (long long)kv * capacity * HEAD_DIM, *v = vCache + (long long)kv * capacity * HEAD_DIM;
+  float queries[GROUP][VECTOR];
+#pragma unroll
+  for (int h = 0; h < GROUP; h++) {
+    loadPart(q + ((long long)part * GROUP + h) * HEAD_DIM, queries[h]);
+#pragma unroll
+    for (int i = 0; i < VECTOR; i++) queries[h][i] *= scale * LOG2E;
+  }
+  const auto score = [&](int h, const float (&key)[VECTOR]) {
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < VECTOR; i++) sum += queries[h][i] * key[i];
+#pragma unroll
+    for (int step = LANES / 2; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+    return sum;
+  };
+
+  Sums sums[GROUP] = {};
+#pragma unroll
+  for (int h = 0; h < GROUP; h++) sums[h].largest = -1e30f;
+  const int end = min(length, (split + 1) * perBlock);
+  for (int row = split * perBlock; row < end; row += STEP) {
+    float keys[BATCH][VECTOR], values[BATCH][VECTOR];
+#pragma unroll
+    for (int n = 0; n < BATCH; n++) {
+      const int at = min(row + n * TEAMS + team, end - 1);
+      loadPart(k + (long long)at * HEAD_DIM, keys[n]);
+      loadPart(v + (long long)at * HEAD_DIM, values[n]);
+    }
+#pragma unroll
+    for (int h = 0; h < GROUP; h++) {
+      float scores[BATCH];
+#pragma unroll
+      for (int n = 0; n < BATCH; n++) {
+        scores[n] = score(h, keys[n]);
+        if (row + n * TEAMS + team >= end) scores[n] = -1e30f;
+      }
+      addRows(sums[h], scores, values);
+    }
+  }
+  if (split == 0) { // the new row, of which the first team keeps the result
+    float key[VECTOR], value[1][VECTOR];
+    loadPart(kNew + (long long)kv * HEAD_DIM, key);
+    loadPart(vNew + (long long)kv * HEAD_DIM, value[0]);
+#pragma unroll
+    for (int h = 0; h < GROUP; h++) {
+      const float one = score(h, key), scores[1] = {team == 0 ? one : -1e30f};
+      addRows(sums[h], scores, value);
+    }
+  }
+
+#pragma unroll
+  for (int h = 0; h < GROUP; h++) {
+    float *to = own + (team * GROUP + h) * PARTIAL;
+    const int c = threadIdx.x % LANES * VECTOR;
+    // A team that met no key has counted masked ones; its weight is 0 unless all have, which the new row prevents.
+    if (c < HEAD_DIM)
+#pragma unroll
+      for (int i = 0; i < VECTOR; i++) to[c + i] = sums[h].values[i];
+    if (threadIdx.x % LANES == 0) to[HEAD_DIM] = sums[h].largest, to[HEAD_DIM + 1] = sums[h].total;
+  }
+  __syncthreads();
+
+  STORAGE *result = out + (long long)part * GROUP * HEAD_DIM;
+  float *shared = partials + (long long)part * splits * GROUP * PARTIAL;
+  float largest, total;
+  for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += THREADS) {
+    const int h = i / HEAD_DIM, c = i % HEAD_DIM;
+    const float sum = merge(own + h * PARTIAL, TEAMS, c, largest, total);
+    float *to = shared + (split * GROUP + h) * PARTIAL;
+    if (active == 1) result[i] = fromFloat<STORAGE>(sum / total);
+    else to[c] = sum;
+    if (active > 1 && c == 0) to[HEAD_DIM] = largest, to[HEAD_DIM + 1] = total;
+  }
+  if (active == 1) return;
+
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) lastToArrive = atomicAdd(arrivals + part, 1) == active - 1;
+  __syncthreads();
+  if (!lastToArrive) return;
+  __threadfence();
+  for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += THREADS) {
+    const float sum = merge(shared + i / HEAD_DIM * PARTIAL, active, i % HEAD_DIM, largest, total);
+    result[i] = fromFloat<STORAGE>(sum / total);
+  }
+  if (threadIdx.x == 0) arrivals[part] = 0;
+}
