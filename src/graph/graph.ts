@@ -11,7 +11,10 @@ export interface OpDef<A extends Attrs = Attrs> {
   readonly name: string;
   /** Output types, or an error that says what was expected and what came. */
   infer(inputs: readonly TensorType[], attrs: A): TensorType[];
-  /** Gradients of the inputs (null where there is none), as other ops. */
+  /**
+   * Gradients of the inputs (null where there is none), as other ops. Gradients are of first order: an op that only
+   * gradients are made of has none itself, so that imports between ops make no circle.
+   */
   vjp?(call: VjpCall<A>): (Value | null)[];
   /** The op in terms of others, for backends without a kernel of their own. */
   decompose?(inputs: readonly Value[], attrs: A): Value[];

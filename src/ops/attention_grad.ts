@@ -2,7 +2,7 @@
 // nothing of size T×T is kept (Dao et al. 2022).
 import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf } from '../graph/types.ts';
-import { type AttentionAttrs, attentionScores, attentionSizes } from './attention.ts';
+import { type AttentionAttrs, attentionScores, attentionSizes } from './attention_scores.ts';
 import { cast } from './cast.ts';
 import { arity, ints, normal } from './checks.ts';
 import { literal } from './elementwise.ts';
