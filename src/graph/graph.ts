@@ -42,6 +42,8 @@ export interface Sample<A extends Attrs = Attrs> {
   readonly noGrad?: readonly number[];
 }
 export interface SampleInput extends TensorType {
+  /** Stays f32 where the suite runs the sample in bf16 or f16, as the op's own statistics, losses and moments do. */
+  readonly wide?: true;
   readonly data: readonly number[] | 'normal' | 'positive';
 }
 

@@ -53,6 +53,16 @@ function attentionSamples() {
       inputs: [normal(6, 2, 4), normal(6, 2, 4), normal(6, 2, 4), ints([6], [1, 1, 2, 1, 2, 2])],
       attrs: { row: 3, causal: false, scale: 0.5 },
     },
+    // sizes that are no multiple of a tile, three heads on one
+    {
+      inputs: [
+        normal(14, 3, 5),
+        normal(14, 1, 5),
+        normal(14, 1, 5),
+        ints([14], [1, 1, 1, 1, 2, 2, 2, 1, 2, 2, 2, 2, 2, 0]),
+      ],
+      attrs: { row: 7, causal: true, scale: 0.45 },
+    },
     // one token
     {
       inputs: [normal(1, 1, 2), normal(1, 1, 2), normal(1, 1, 2), ints([1], [1])],

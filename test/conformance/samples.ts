@@ -1,7 +1,10 @@
 // The conformance suite's tools: seeded sample data, programs of one op call, and comparisons.
+import type { Tensors } from '../../src/backends/contract.ts';
+import { fromHost, toHost } from '../../src/backends/reference/host.ts';
 import { createReferenceBackend, type Data } from '../../src/backends/reference/index.ts';
+import { roundTo } from '../../src/backends/reference/kernel.ts';
 import { Graph, type OpDef, type Sample, type Value } from '../../src/graph/graph.ts';
-import { hostArray, isFloat, sizeOf } from '../../src/graph/types.ts';
+import { type DType, isFloat, sizeOf } from '../../src/graph/types.ts';
 import { Random } from '../../src/shared/random.ts';
 
 /** Keeps the float64 value of each 0-d f32 literal, so that a program is not off by the rounding of its literals. */
@@ -14,7 +17,19 @@ export class ExactGraph extends Graph {
   }
 }
 
-/** Seeded data of an op's sample: floats that f32 holds exactly, so that every backend gets the same. */
+/** The sample in a narrower float format, but for what stays f32; null when that changes nothing. */
+export function narrowed(sample: Sample, dtype: 'bf16' | 'f16'): Sample | null {
+  const inputs = sample.inputs.map((input) => (input.dtype === 'f32' && !input.wide ? { ...input, dtype } : input));
+  return inputs.some((input, i) => input !== sample.inputs[i]) ? { ...sample, inputs } : null;
+}
+
+/** True when a backend of these float formats can run the program. */
+export function isRunnable(graph: Graph, formats: readonly DType[]): boolean {
+  const values = [...graph.inputs.values(), ...graph.nodes.flatMap((node) => node.outputs)];
+  return values.every(({ dtype }) => !isFloat(dtype) || formats.includes(dtype));
+}
+
+/** Seeded data of an op's sample: values that their format holds exactly, so that every backend gets the same. */
 export function sampleData(sample: Sample, seed: number): Data[] {
   return sample.inputs.map(({ data, dtype, shape }, i) => {
     const size = sizeOf(shape);
@@ -23,19 +38,18 @@ export function sampleData(sample: Sample, seed: number): Data[] {
     const values = typeof data === 'string' ? Array.from({ length: size }, next) : data;
     if (values.length !== size) throw new Error(`a sample of ${values.length} numbers for [${shape.join(',')}]`);
     if (dtype === 'i32') return Int32Array.from(values);
-    return dtype === 'bool' ? Uint8Array.from(values) : Float64Array.from(values, Math.fround);
+    if (dtype === 'bool') return Uint8Array.from(values);
+    return Float64Array.from(values, (x) => roundTo(dtype, Math.fround(x)));
   });
 }
 
 /** The data as inputs x0, x1, … in host storage. */
-export const hostInputs = (sample: Sample, data: readonly Data[]) =>
-  Object.fromEntries(
-    sample.inputs.map((type, i) => {
-      const array = hostArray(type);
-      array.set(data[i] as Data);
-      return [`x${i}`, array];
-    }),
-  );
+export const hostInputs = (sample: Sample, data: readonly Data[]): Tensors =>
+  Object.fromEntries(sample.inputs.map((type, i) => [`x${i}`, toHost(type, data[i] as Data)]));
+
+/** A program's outputs as numbers, whatever format they are stored in. */
+export const numbersOf = (graph: Graph, outputs: Tensors): Record<string, Data> =>
+  Object.fromEntries([...graph.outputs].map(([name, { type }]) => [name, fromHost(type, outputs[name]!)]));
 
 export const namedInputs = (data: readonly Data[]): Record<string, Data> =>
   Object.fromEntries(data.map((array, i) => [`x${i}`, array]));
@@ -55,7 +69,7 @@ export function programOf<G extends Graph>(graph: G, op: OpDef, sample: Sample):
   return graph;
 }
 
-/** The oracle's outputs in float64. */
+/** The oracle's outputs: float64, but bf16 and f16 values rounded to their format. */
 export const oracle = (graph: ExactGraph, data: readonly Data[]): Record<string, Data> =>
   createReferenceBackend().runFloat64(graph, namedInputs(data), graph.literals);
 
