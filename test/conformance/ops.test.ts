@@ -7,7 +7,7 @@ import type { Backend } from '../../src/backends/contract.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
 import { createReferenceBackend } from '../../src/backends/reference/index.ts';
 import { Graph, type OpDef, type Sample } from '../../src/graph/graph.ts';
-import { type DType, isFloat } from '../../src/graph/types.ts';
+import { isFloat } from '../../src/graph/types.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { cast } from '../../src/ops/cast.ts';
 import { ops } from '../../src/ops/index.ts';
@@ -16,16 +16,18 @@ import { reduceSum } from '../../src/ops/reduce_sum.ts';
 import { Random } from '../../src/shared/random.ts';
 import {
   callOf,
+  cases,
   differentiable,
   ExactGraph,
   hostInputs,
   isRunnable,
-  narrowed,
+  narrow,
   numbersOf,
   oracle,
   programOf,
   relativeError,
   sampleData,
+  toleranceOf,
 } from './samples.ts';
 
 /** Each backend, and the float formats that it runs. */
@@ -34,34 +36,11 @@ const backends: Record<string, { create: () => Backend | Promise<Backend>; forma
   onnx: { create: createOnnxBackend, formats: ['f32'] },
 };
 
-// float32 has an epsilon of 1.2e-7. The samples sum at most ~40 products of values of size ~3, so sums carry ~1e-6 of
-// the largest output, and exp, erf and divisions by small variances multiply that by up to ten.
-const FLOAT32 = 2e-5;
-// A narrow format's last place is 2^-7 (bf16) or 2^-10 (f16) of a value. An op that computes in float32 and rounds once
-// may land one place off the oracle.
-const LAST_PLACE = { bf16: 2 ** -7, f16: 2 ** -10 };
-// An op built from others rounds at each of them; scores that are rounded before exp weigh most, at a few places.
-const BUILT = 8;
 // Both sides in float64; the order of sums differs.
 const FLOAT64 = 1e-10;
 // Central differences: h² of truncation and 1e-16/h of rounding are both ~1e-10, times third derivatives.
 const STEP = 1e-5;
 const DIFFERENCE = 1e-6;
-
-const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
-  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, seed: i + 1 })),
-);
-const narrow = cases.flatMap(({ title, op, sample, seed }) =>
-  (['bf16', 'f16'] as const).flatMap((format) => {
-    const narrower = narrowed(sample, format);
-    return narrower ? [{ title: `${title} ${format}`, op, sample: narrower, seed, format }] : [];
-  }),
-);
-
-function toleranceOf(dtype: DType, built: boolean): number {
-  if (!isFloat(dtype)) return 0;
-  return dtype === 'f32' ? FLOAT32 : LAST_PLACE[dtype as 'bf16' | 'f16'] * (built ? BUILT : 1);
-}
 
 test('the table of ops names each op, and each has a file and a sample', () => {
   for (const [name, op] of Object.entries(ops)) {
@@ -85,13 +64,10 @@ for (const [name, { create, formats }] of Object.entries(backends))
       const program = await backend.compile(graph);
       const actual = numbersOf(graph, await program.run(hostInputs(sample, data)));
       await program.dispose();
-      const narrowest = sample.inputs.find(({ dtype }) => dtype === 'bf16' || dtype === 'f16')?.dtype;
       const built = backend.decomposed.has(op.name);
       for (const [output, value] of graph.outputs) {
-        // What a built op gives in f32 has come through narrow values too.
-        const format = built && isFloat(value.dtype) ? (narrowest ?? value.dtype) : value.dtype;
         const error = relativeError(actual[output]!, expected[output]!);
-        expect(error, `${output} ${value}`).toBeLessThanOrEqual(toleranceOf(format, built));
+        expect(error, `${output} ${value}`).toBeLessThanOrEqual(toleranceOf(value.type, sample, built));
       }
     });
   });
@@ -110,14 +86,16 @@ describe('decomposition equals the native kernel', () => {
 });
 
 describe('decomposition in a narrow format', () => {
-  test.each(narrow.filter(({ op }) => op.decompose))('$title', ({ op, sample, seed, format }) => {
+  test.each(narrow.filter(({ op }) => op.decompose))('$title', ({ op, sample, seed }) => {
     const data = sampleData(sample, seed);
     const expected = oracle(programOf(new ExactGraph(), op, sample), data);
     const graph = programOf(new ExactGraph(new Set([op.name])), op, sample);
     verify(graph);
     const actual = oracle(graph, data);
-    for (const output of graph.outputs.keys())
-      expect(relativeError(actual[output]!, expected[output]!), output).toBeLessThanOrEqual(toleranceOf(format, true));
+    for (const [output, { type }] of graph.outputs) {
+      const error = relativeError(actual[output]!, expected[output]!);
+      expect(error, output).toBeLessThanOrEqual(toleranceOf(type, sample, true));
+    }
   });
 });
 
@@ -181,8 +159,11 @@ describe('gradient in a narrow format', () => {
     const data = sampleData(sample, seed);
     const inputs = sample.inputs.map((input) => (input.dtype === format ? { ...input, dtype: 'f32' as const } : input));
     const expected = oracle(gradientOf(op, { ...sample, inputs }), data);
-    const actual = oracle(gradientOf(op, sample), data);
-    for (const [output, values] of Object.entries(expected))
-      expect(relativeError(actual[output]!, values), output).toBeLessThanOrEqual(toleranceOf(format, true));
+    const graph = gradientOf(op, sample);
+    const actual = oracle(graph, data);
+    for (const [output, { type }] of graph.outputs) {
+      const error = relativeError(actual[output]!, expected[output]!);
+      expect(error, output).toBeLessThanOrEqual(toleranceOf(type, sample, true));
+    }
   });
 });

@@ -4,7 +4,8 @@ import { fromHost, toHost } from '../../src/backends/reference/host.ts';
 import { createReferenceBackend, type Data } from '../../src/backends/reference/index.ts';
 import { roundTo } from '../../src/backends/reference/kernel.ts';
 import { Graph, type OpDef, type Sample, type Value } from '../../src/graph/graph.ts';
-import { type DType, isFloat, sizeOf } from '../../src/graph/types.ts';
+import { type DType, isFloat, sizeOf, type TensorType } from '../../src/graph/types.ts';
+import { ops } from '../../src/ops/index.ts';
 import { Random } from '../../src/shared/random.ts';
 
 /** Keeps the float64 value of each 0-d f32 literal, so that a program is not off by the rounding of its literals. */
@@ -18,9 +19,40 @@ export class ExactGraph extends Graph {
 }
 
 /** The sample in a narrower float format, but for what stays f32; null when that changes nothing. */
-export function narrowed(sample: Sample, dtype: 'bf16' | 'f16'): Sample | null {
+function narrowed(sample: Sample, dtype: 'bf16' | 'f16'): Sample | null {
   const inputs = sample.inputs.map((input) => (input.dtype === 'f32' && !input.wide ? { ...input, dtype } : input));
   return inputs.some((input, i) => input !== sample.inputs[i]) ? { ...sample, inputs } : null;
+}
+
+// float32 has an epsilon of 1.2e-7. The samples sum at most ~40 products of values of size ~3, so sums carry ~1e-6 of
+// the largest output, and exp, erf and divisions by small variances multiply that by up to ten.
+const FLOAT32 = 2e-5;
+// A narrow format's last place is 2^-7 (bf16) or 2^-10 (f16) of a value. An op that computes in float32 and rounds once
+// may land one place off the oracle.
+const LAST_PLACE = { bf16: 2 ** -7, f16: 2 ** -10 };
+// An op built from others rounds at each of them; scores that are rounded before exp weigh most, at a few places.
+const BUILT = 8;
+/** Every sample of every op. */
+export const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
+  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, seed: i + 1 })),
+);
+/** The same in bf16 and f16, where that is another program. */
+export const narrow = cases.flatMap(({ title, op, sample, seed }) =>
+  (['bf16', 'f16'] as const).flatMap((format) => {
+    const narrower = narrowed(sample, format);
+    return narrower ? [{ title: `${title} ${format}`, op, sample: narrower, seed, format }] : [];
+  }),
+);
+
+/**
+ * How far off an output may be, of an op that is computed at once or built from others: what a built one gives in f32
+ * has come through the inputs' narrower format too.
+ */
+export function toleranceOf({ dtype }: TensorType, sample: Sample, built: boolean): number {
+  if (!isFloat(dtype)) return 0;
+  const narrower = sample.inputs.map((input) => input.dtype).find((format) => format in LAST_PLACE);
+  const format = built ? (narrower ?? dtype) : dtype;
+  return format === 'f32' ? FLOAT32 : LAST_PLACE[format as keyof typeof LAST_PLACE] * (built ? BUILT : 1);
 }
 
 /** True when a backend of these float formats can run the program. */
