@@ -7,7 +7,7 @@ import type { Backend } from '../../src/backends/contract.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
 import { createReferenceBackend } from '../../src/backends/reference/index.ts';
 import { Graph, type OpDef, type Sample } from '../../src/graph/graph.ts';
-import { isFloat } from '../../src/graph/types.ts';
+import type { DType } from '../../src/graph/types.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { cast } from '../../src/ops/cast.ts';
 import { ops } from '../../src/ops/index.ts';
