@@ -11,7 +11,10 @@ export interface OpDef<A extends Attrs = Attrs> {
   readonly name: string;
   /** Output types, or an error that says what was expected and what came. */
   infer(inputs: readonly TensorType[], attrs: A): TensorType[];
-  /** Gradients of the inputs (null where there is none), as other ops. */
+  /**
+   * Gradients of the inputs (null where there is none), as other ops. Gradients are of first order: an op that only
+   * gradients are made of has none itself, so that imports between ops make no circle.
+   */
   vjp?(call: VjpCall<A>): (Value | null)[];
   /** The op in terms of others, for backends without a kernel of their own. */
   decompose?(inputs: readonly Value[], attrs: A): Value[];
@@ -39,6 +42,8 @@ export interface Sample<A extends Attrs = Attrs> {
   readonly noGrad?: readonly number[];
 }
 export interface SampleInput extends TensorType {
+  /** Stays f32 where the suite runs the sample in bf16 or f16, as the op's own statistics, losses and moments do. */
+  readonly wide?: true;
   readonly data: readonly number[] | 'normal' | 'positive';
 }
 

@@ -4,7 +4,7 @@
 import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { add } from './add.ts';
-import { arity, expectShape, floats, normal, positive } from './checks.ts';
+import { arity, expectShape, floats, normal, positive, wide } from './checks.ts';
 import { div } from './div.ts';
 import { literal } from './elementwise.ts';
 import { finite } from './is_finite.ts';
@@ -36,18 +36,23 @@ export const adamwOp: OpDef<AdamWAttrs> = {
     return [select(ok, p1, p!), select(ok, m1, m!), select(ok, v1, v!)];
   },
   flops: ([p]) => 14 * sizeOf(p!.shape),
-  samples: [0, 0.01].flatMap((weightDecay) =>
-    [0.7, Number.NaN].map((scale) => ({
-      inputs: [
-        normal(3, 4),
-        normal(3, 4),
-        normal(3, 4),
-        positive(3, 4),
-        ...[1e-2, scale, 0.1, 0.001].map((x) => floats([], [x])),
-      ],
-      attrs: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay },
-    })),
-  ),
+  // No clip and a clip that is not finite, with decay and without, and an eps that shows where it is added.
+  samples: [
+    { scale: 0.7, weightDecay: 0, eps: 1e-8 },
+    { scale: 0.7, weightDecay: 0.01, eps: 1e-8 },
+    { scale: Number.NaN, weightDecay: 0, eps: 1e-8 },
+    { scale: Number.POSITIVE_INFINITY, weightDecay: 0.01, eps: 1e-8 },
+    { scale: 1, weightDecay: 0.01, eps: 0.5 },
+  ].map(({ scale, ...attrs }) => ({
+    inputs: [
+      normal(3, 5),
+      normal(3, 5),
+      normal(3, 5),
+      positive(3, 5),
+      ...[1e-2, scale, 0.1, 0.001].map((x) => floats([], [x])),
+    ].map(wide),
+    attrs: { beta1: 0.9, beta2: 0.999, ...attrs },
+  })),
 };
 
 export interface AdamWInputs {

@@ -2,9 +2,9 @@
 // nothing of size T×T is kept (Dao et al. 2022).
 import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf } from '../graph/types.ts';
-import { type AttentionAttrs, attentionScores, attentionSizes } from './attention.ts';
+import { type AttentionAttrs, attentionScores, attentionSizes } from './attention_scores.ts';
 import { cast } from './cast.ts';
-import { arity, ints, normal } from './checks.ts';
+import { arity, ints, normal, wide } from './checks.ts';
 import { literal } from './elementwise.ts';
 import { exp } from './exp.ts';
 import { matmul } from './matmul.ts';
@@ -55,7 +55,7 @@ export const attentionGradOp: OpDef<AttentionAttrs> = {
         normal(4, 1, 4),
         ints([4], [1, 1, 2, 2]),
         normal(4, 2, 4),
-        normal(4, 2),
+        wide(normal(4, 2)),
       ],
       attrs: { row: 4, causal: true, scale: 0.5 },
     },

@@ -1,8 +1,7 @@
-// Repeats axes of length 1 and adds leading axes, up to a shape.
+// Repeats axes of length 1 and adds leading axes, up to a shape: what the gradient of reduce_sum is made of.
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { broadcastShapes, type Shape, sameShape, type TensorType, typeName } from '../graph/types.ts';
 import { arity, expect, normal } from './checks.ts';
-import { unbroadcast } from './elementwise.ts';
 
 export const broadcastToOp: OpDef<{ shape: Shape }> = {
   name: 'broadcast_to',
@@ -16,7 +15,6 @@ export const broadcastToOp: OpDef<{ shape: Shape }> = {
     );
     return [{ dtype: x.dtype, shape }];
   },
-  vjp: ({ inputs: [x], grads: [grad] }) => [unbroadcast(grad!, x!.shape)],
   flops: () => 0,
   samples: [
     { inputs: [normal(3, 1)], attrs: { shape: [2, 3, 4] } },

@@ -3,7 +3,7 @@
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { add } from './add.ts';
-import { MASKED } from './attention.ts';
+import { MASKED } from './attention_scores.ts';
 import { cast } from './cast.ts';
 import { arity, dims, expectInts, expectShape, ints, normal } from './checks.ts';
 import { concat } from './concat.ts';

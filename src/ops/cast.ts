@@ -14,6 +14,9 @@ export const castOp: OpDef<{ to: DType }> = {
   },
   samples: [
     { inputs: [normal(3, 4)], attrs: { to: 'f32' } },
+    { inputs: [normal(33)], attrs: { to: 'bf16' }, noGrad: [0] },
+    // Halves between two neighbours go to the even one, small ones to zero or a subnormal, large ones to infinity.
+    { inputs: [floats([6], [2049, 2051, 257, 3e-8, 1e-7, 7e4])], attrs: { to: 'f16' }, noGrad: [0] },
     { inputs: [ints([3], [-1, 0, 5])], attrs: { to: 'f32' } },
     { inputs: [bools([2], [0, 1])], attrs: { to: 'f32' } },
     { inputs: [floats([3], [-1.7, 0.2, 3.9])], attrs: { to: 'i32' }, noGrad: [0] },

@@ -33,6 +33,8 @@ export const floats = (shape: number[], data: number[]): SampleInput => ({ dtype
 export const ints = (shape: number[], data: number[]): SampleInput => ({ dtype: 'i32', shape, data });
 export const bools = (shape: number[], data: number[]): SampleInput => ({ dtype: 'bool', shape, data });
 
+export const wide = (input: SampleInput): SampleInput => ({ ...input, wide: true });
+
 /** An axis list, checked and in rising order. */
 export function checkAxes(axes: readonly number[], rank: number): void {
   expect(

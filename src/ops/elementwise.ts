@@ -24,6 +24,7 @@ const SHAPES: [number[], number[]][] = [
     [5, 1],
   ],
   [[7], []],
+  [[3, 129], [129]],
   [[0, 3], [3]],
 ];
 
@@ -83,6 +84,7 @@ export function unary(
     }),
     samples: [
       { inputs: [input(3, 5)], attrs: {} },
+      { inputs: [input(257)], attrs: {} },
       { inputs: [input()], attrs: {} },
       { inputs: [input(0)], attrs: {} },
     ],

@@ -5,11 +5,9 @@ import { add } from './add.ts';
 import { arity, normal } from './checks.ts';
 import { literal } from './elementwise.ts';
 import { erf } from './erf.ts';
-import { geluGrad } from './gelu_grad.ts';
+import { type GeluKind, geluGrad } from './gelu_grad.ts';
 import { mul } from './mul.ts';
 import { sigmoid } from './sigmoid.ts';
-
-export type GeluKind = 'erf' | 'quick';
 
 export const geluOp: OpDef<{ kind: GeluKind }> = {
   name: 'gelu',

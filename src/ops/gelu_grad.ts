@@ -6,10 +6,11 @@ import { arity, normal } from './checks.ts';
 import { literal } from './elementwise.ts';
 import { erf } from './erf.ts';
 import { exp } from './exp.ts';
-import type { GeluKind } from './gelu.ts';
 import { mul } from './mul.ts';
 import { sigmoid } from './sigmoid.ts';
 import { sub } from './sub.ts';
+
+export type GeluKind = 'erf' | 'quick';
 
 export const geluGradOp: OpDef<{ kind: GeluKind }> = {
   name: 'gelu_grad',

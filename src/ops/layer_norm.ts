@@ -42,6 +42,8 @@ export const layerNormOp: OpDef<{ eps: number }> = {
   samples: [
     { inputs: [normal(3, 8), normal(8), normal(8)], attrs: { eps: 1e-6 } },
     { inputs: [normal(1, 5), normal(5), normal(5)], attrs: { eps: 1e-5 } },
+    { inputs: [normal(5, 1), normal(1), normal(1)], attrs: { eps: 1e-6 } },
+    { inputs: [normal(2, 257), normal(257), normal(257)], attrs: { eps: 1e-6 }, noGrad: [0] },
   ],
 };
 

@@ -6,7 +6,7 @@ import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { add } from './add.ts';
 import { cast } from './cast.ts';
-import { arity, dims, expect, expectInts, expectShape, floats, ints, normal } from './checks.ts';
+import { arity, dims, expect, expectInts, expectShape, floats, ints, normal, wide } from './checks.ts';
 import { concat } from './concat.ts';
 import { div } from './div.ts';
 import { equal } from './equal.ts';
@@ -75,14 +75,36 @@ export const linearCrossEntropyOp: OpDef<CrossEntropyAttrs> = {
   flops: ([h, w], _outputs, { weightGrad }) => (weightGrad ? 6 : 4) * sizeOf(h!.shape) * w!.shape[0]!,
   samples: [
     {
-      inputs: [normal(5, 4), normal(7, 4), ints([5], [0, 6, 3, 3, 2]), floats([5], [0.5, 0, 0.25, 0.25, 1])],
+      inputs: [normal(5, 4), normal(7, 4), ints([5], [0, 6, 3, 3, 2]), wide(floats([5], [0.5, 0, 0.25, 0.25, 1]))],
       attrs: { chunk: 2, weightGrad: true },
       noGrad: [3],
     },
     {
-      inputs: [normal(1, 4), normal(3, 4), ints([1], [2]), floats([1], [1])],
+      inputs: [normal(1, 4), normal(3, 4), ints([1], [2]), wide(floats([1], [1]))],
       attrs: { chunk: 8, weightGrad: false },
       noGrad: [1, 3],
+    },
+    // logits of tens of thousands, whose exponentials no float holds
+    {
+      inputs: [
+        floats([3, 2], [300, -200, 150, 400, 0.5, 0.25]),
+        floats([4, 2], [100, 50, -100, 25, 1, -1, 99.5, 51]),
+        ints([3], [1, 0, 2]),
+        wide(floats([3], [0.5, 0.25, 0.25])),
+      ],
+      attrs: { chunk: 2, weightGrad: true },
+      noGrad: [3],
+    },
+    // a vocabulary, a width and a last chunk that are no multiple of a tile
+    {
+      inputs: [
+        normal(9, 33),
+        normal(131, 33),
+        ints([9], [0, 130, 64, 63, 1, 2, 129, 7, 128]),
+        wide(floats([9], [1, 1, 0, 1, 1, 1, 1, 0.5, 1])),
+      ],
+      attrs: { chunk: 4, weightGrad: true },
+      noGrad: [0, 1, 3],
     },
   ],
 };

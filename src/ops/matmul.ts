@@ -47,6 +47,9 @@ export const matmulOp: OpDef<MatmulAttrs> = {
     { inputs: [normal(2, 3, 4, 5), normal(2, 3, 5, 1)], attrs: { transA: false, transB: false } },
     { inputs: [normal(2, 4, 3), normal(2, 4, 5)], attrs: { transA: true, transB: false } },
     { inputs: [normal(2, 17, 33), normal(2, 19, 33)], attrs: { transA: false, transB: true } },
+    { inputs: [normal(1, 1), normal(1, 1)], attrs: { transA: false, transB: false } },
+    { inputs: [normal(1, 3), normal(1, 2)], attrs: { transA: true, transB: false } },
+    { inputs: [normal(65, 67), normal(67, 130)], attrs: { transA: false, transB: false }, noGrad: [0, 1] },
   ],
 };
 

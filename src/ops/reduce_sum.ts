@@ -21,6 +21,8 @@ export const reduceSumOp: OpDef<{ axes: readonly number[]; keep: boolean }> = {
     { inputs: [normal(3, 4, 5)], attrs: { axes: [1], keep: false } },
     { inputs: [normal(3, 4)], attrs: { axes: [0, 1], keep: true } },
     { inputs: [normal(1, 6)], attrs: { axes: [0], keep: false } },
+    { inputs: [normal(3, 131)], attrs: { axes: [1], keep: false } },
+    { inputs: [normal(37, 1, 3)], attrs: { axes: [0, 2], keep: false } },
   ],
 };
 

@@ -35,6 +35,9 @@ export const rmsNormOp: OpDef<{ eps: number }> = {
   samples: [
     { inputs: [normal(3, 8), normal(8)], attrs: { eps: 1e-6 } },
     { inputs: [normal(1, 33), normal(33)], attrs: { eps: 1e-5 } },
+    // One element: x / |x|, whose slope is nothing but the eps.
+    { inputs: [normal(5, 1), normal(1)], attrs: { eps: 1e-6 }, noGrad: [0] },
+    { inputs: [normal(2, 257), normal(257)], attrs: { eps: 1e-6 }, noGrad: [0] },
   ],
 };
 

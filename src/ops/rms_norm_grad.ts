@@ -2,7 +2,7 @@
 import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { cast } from './cast.ts';
-import { arity, dims, normal, positive } from './checks.ts';
+import { arity, dims, normal, positive, wide } from './checks.ts';
 import { literal } from './elementwise.ts';
 import { mul } from './mul.ts';
 import { reduceSum } from './reduce_sum.ts';
@@ -25,7 +25,7 @@ export const rmsNormGradOp: OpDef = {
     return [cast(dx, x!.dtype), cast(reduceSum(mul(grad, normalised), [0]), w!.dtype)];
   },
   flops: ([x]) => 8 * sizeOf(x!.shape),
-  samples: [{ inputs: [normal(3, 8), normal(3, 8), normal(8), positive(3, 1)], attrs: {} }],
+  samples: [{ inputs: [normal(3, 8), normal(3, 8), normal(8), wide(positive(3, 1))], attrs: {} }],
 };
 
 export const rmsNormGrad = (dy: Value, x: Value, w: Value, rstd: Value): readonly [Value, Value] =>

@@ -1,10 +1,10 @@
 // Rotary position embedding (Su et al. 2021), rotate-half form: dimensions i and i + d/2 turn by the angle i.
-// x [T, heads, d], cos and sin f32 [T, d/2]; `inverse` turns back, which is also the gradient.
+// x [T, heads, d], cos and sin [T, d/2], f32 or x's dtype; `inverse` turns back, which is also the gradient.
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { add } from './add.ts';
 import { cast } from './cast.ts';
-import { arity, dims, expect, expectShape, normal } from './checks.ts';
+import { arity, dims, expect, expectShape, normal, wide } from './checks.ts';
 import { concat } from './concat.ts';
 import { mul } from './mul.ts';
 import { reshape } from './reshape.ts';
@@ -37,7 +37,9 @@ export const ropeOp: OpDef<{ inverse: boolean }> = {
   flops: ([x]) => 3 * sizeOf(x!.shape),
   samples: [
     { inputs: [normal(3, 2, 8), normal(3, 4), normal(3, 4)], attrs: { inverse: false }, noGrad: [1, 2] },
-    { inputs: [normal(1, 1, 6), normal(1, 3), normal(1, 3)], attrs: { inverse: true }, noGrad: [1, 2] },
+    // Tables may stay f32 beside a narrower x.
+    { inputs: [normal(1, 1, 6), wide(normal(1, 3)), wide(normal(1, 3))], attrs: { inverse: true }, noGrad: [1, 2] },
+    { inputs: [normal(7, 3, 10), wide(normal(7, 5)), wide(normal(7, 5))], attrs: { inverse: false }, noGrad: [1, 2] },
   ],
 };
 

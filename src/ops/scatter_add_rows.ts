@@ -1,8 +1,8 @@
 // Adds rows into a zero table: values [M, …], ids i32 [M] → [rows, …]; rows of equal ids are summed.
+// The gradient of gather_rows is made of it.
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { arity, expectInts, ints, normal } from './checks.ts';
-import { gatherRows } from './gather_rows.ts';
 
 export const scatterAddRowsOp: OpDef<{ rows: number }> = {
   name: 'scatter_add_rows',
@@ -12,7 +12,6 @@ export const scatterAddRowsOp: OpDef<{ rows: number }> = {
     expectInts(ids, [values.shape[0] ?? 0], 'ids');
     return [{ dtype: values.dtype, shape: [rows, ...values.shape.slice(1)] }];
   },
-  vjp: ({ inputs: [, ids], grads: [grad] }) => [gatherRows(grad!, ids!), null],
   flops: ([values]) => sizeOf(values!.shape),
   samples: [
     { inputs: [normal(4, 3), ints([4], [0, 4, 4, 1])], attrs: { rows: 6 } },

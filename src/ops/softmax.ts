@@ -1,7 +1,7 @@
 // exp(x − max) / Σ over the last axis.
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { isFloat, sizeOf, type TensorType, typeName } from '../graph/types.ts';
-import { arity, expect, normal } from './checks.ts';
+import { arity, expect, floats, normal } from './checks.ts';
 import { mul } from './mul.ts';
 import { reduceSum } from './reduce_sum.ts';
 import { sub } from './sub.ts';
@@ -22,6 +22,8 @@ export const softmaxOp: OpDef = {
   samples: [
     { inputs: [normal(3, 7)], attrs: {} },
     { inputs: [normal(2, 3, 1)], attrs: {} },
+    { inputs: [normal(3, 129)], attrs: {} },
+    { inputs: [floats([2, 4], [1000, 1000.5, -1000, 999, -3e4, -3e4, -2.5e4, -2.9e4])], attrs: {} },
   ],
 };
 

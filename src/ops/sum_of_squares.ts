@@ -2,7 +2,7 @@
 import type { OpDef, Value } from '../graph/graph.ts';
 import { sizeOf } from '../graph/types.ts';
 import { add } from './add.ts';
-import { expect, normal } from './checks.ts';
+import { expect, normal, wide } from './checks.ts';
 import { literal } from './elementwise.ts';
 import { mul } from './mul.ts';
 import { reduceSum } from './reduce_sum.ts';
@@ -30,8 +30,8 @@ export const sumOfSquaresOp: OpDef = {
     inputs.map((x, i) => (needs[i] ? mul(x, mul(grad!, literal(grad!, 2))) : null)),
   flops: (inputs) => 2 * inputs.reduce((sum, { shape }) => sum + sizeOf(shape), 0),
   samples: [
-    { inputs: [normal(3, 5), normal(7), normal(2, 2, 2)], attrs: {} },
-    { inputs: [normal(1)], attrs: {} },
+    { inputs: [normal(3, 5), normal(7), normal(2, 2, 2)].map(wide), attrs: {} },
+    { inputs: [wide(normal(1))], attrs: {} },
   ],
 };
 

@@ -7,40 +7,40 @@ import type { Backend } from '../../src/backends/contract.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
 import { createReferenceBackend } from '../../src/backends/reference/index.ts';
 import { Graph, type OpDef, type Sample } from '../../src/graph/graph.ts';
-import { isFloat } from '../../src/graph/types.ts';
+import type { DType } from '../../src/graph/types.ts';
 import { verify } from '../../src/graph/verify.ts';
+import { cast } from '../../src/ops/cast.ts';
 import { ops } from '../../src/ops/index.ts';
 import { mul } from '../../src/ops/mul.ts';
 import { reduceSum } from '../../src/ops/reduce_sum.ts';
 import { Random } from '../../src/shared/random.ts';
 import {
   callOf,
+  cases,
   differentiable,
   ExactGraph,
   hostInputs,
+  isRunnable,
+  narrow,
+  numbersOf,
   oracle,
   programOf,
   relativeError,
   sampleData,
+  toleranceOf,
 } from './samples.ts';
 
-const backends: Record<string, () => Backend | Promise<Backend>> = {
-  reference: createReferenceBackend,
-  onnx: createOnnxBackend,
+/** Each backend, and the float formats that it runs. */
+const backends: Record<string, { create: () => Backend | Promise<Backend>; formats: readonly DType[] }> = {
+  reference: { create: createReferenceBackend, formats: ['f32', 'bf16', 'f16'] },
+  onnx: { create: createOnnxBackend, formats: ['f32'] },
 };
 
-// float32 has an epsilon of 1.2e-7. The samples sum at most ~40 products of values of size ~3, so sums carry ~1e-6 of
-// the largest output, and exp, erf and divisions by small variances multiply that by up to ten.
-const FLOAT32 = 2e-5;
 // Both sides in float64; the order of sums differs.
 const FLOAT64 = 1e-10;
 // Central differences: h² of truncation and 1e-16/h of rounding are both ~1e-10, times third derivatives.
 const STEP = 1e-5;
 const DIFFERENCE = 1e-6;
-
-const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
-  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, seed: i + 1 })),
-);
 
 test('the table of ops names each op, and each has a file and a sample', () => {
   for (const [name, op] of Object.entries(ops)) {
@@ -50,21 +50,24 @@ test('the table of ops names each op, and each has a file and a sample', () => {
   }
 });
 
-for (const [name, create] of Object.entries(backends))
+for (const [name, { create, formats }] of Object.entries(backends))
   describe(`forward on ${name}`, () => {
-    test.each(cases)('$title', async ({ op, sample, seed }) => {
+    const runnable = [...cases, ...narrow].filter(({ op, sample }) =>
+      isRunnable(programOf(new Graph(), op, sample), formats),
+    );
+    test.each(runnable)('$title', async ({ op, sample, seed }) => {
       const data = sampleData(sample, seed);
       const expected = oracle(programOf(new ExactGraph(), op, sample), data);
       const backend = await create();
       const graph = programOf(new Graph(backend.decomposed), op, sample);
       verify(graph);
       const program = await backend.compile(graph);
-      const actual = await program.run(hostInputs(sample, data));
+      const actual = numbersOf(graph, await program.run(hostInputs(sample, data)));
       await program.dispose();
+      const built = backend.decomposed.has(op.name);
       for (const [output, value] of graph.outputs) {
-        const tolerance = isFloat(value.dtype) ? FLOAT32 : 0;
         const error = relativeError(actual[output]!, expected[output]!);
-        expect(error, `${output} ${value}`).toBeLessThanOrEqual(tolerance);
+        expect(error, `${output} ${value}`).toBeLessThanOrEqual(toleranceOf(value.type, sample, built));
       }
     });
   });
@@ -82,6 +85,20 @@ describe('decomposition equals the native kernel', () => {
   });
 });
 
+describe('decomposition in a narrow format', () => {
+  test.each(narrow.filter(({ op }) => op.decompose))('$title', ({ op, sample, seed }) => {
+    const data = sampleData(sample, seed);
+    const expected = oracle(programOf(new ExactGraph(), op, sample), data);
+    const graph = programOf(new ExactGraph(new Set([op.name])), op, sample);
+    verify(graph);
+    const actual = oracle(graph, data);
+    for (const [output, { type }] of graph.outputs) {
+      const error = relativeError(actual[output]!, expected[output]!);
+      expect(error, output).toBeLessThanOrEqual(toleranceOf(type, sample, true));
+    }
+  });
+});
+
 /** Σ first output · fixed random weights. */
 function lossOf(op: OpDef, sample: Sample) {
   const { graph, inputs, outputs } = callOf(new ExactGraph(), op, sample);
@@ -93,32 +110,36 @@ function lossOf(op: OpDef, sample: Sample) {
     'f32',
   );
   const axes = out.shape.map((_, i) => i);
-  return { graph, inputs, loss: reduceSum(mul(out, weights), axes) };
+  return { graph, inputs, loss: reduceSum(mul(cast(out, 'f32'), weights), axes) };
 }
 
-describe('gradient equals central differences', () => {
-  const checked = cases.filter(({ op, sample }) => op.vjp && differentiable(sample).length > 0);
-  test.each(checked)('$title', ({ op, sample, seed }) => {
-    const data = sampleData(sample, seed);
-    const wrt = differentiable(sample);
+/** The gradients g0, g1, … of the float inputs, in the inputs' own formats. */
+function gradientOf(op: OpDef, sample: Sample): ExactGraph {
+  const { graph, inputs, loss } = lossOf(op, sample);
+  const wrt = differentiable(sample);
+  const grads = grad(
+    loss,
+    wrt.map((i) => inputs[i]!),
+  );
+  grads.forEach((value, n) => {
+    expect(value.type).toEqual(inputs[wrt[n]!]!.type);
+    graph.output(`g${wrt[n]}`, value);
+  });
+  verify(graph);
+  return graph;
+}
+const hasGradient = ({ op, sample }: { op: OpDef; sample: Sample }): boolean =>
+  op.vjp !== undefined && differentiable(sample).length > 0;
 
+describe('gradient equals central differences', () => {
+  test.each(cases.filter(hasGradient))('$title', ({ op, sample, seed }) => {
+    const data = sampleData(sample, seed);
     const forward = lossOf(op, sample);
     forward.graph.output('loss', forward.loss);
     const lossAt = (): number => oracle(forward.graph, data).loss![0]!;
+    const analytic = oracle(gradientOf(op, sample), data);
 
-    const backward = lossOf(op, sample);
-    const grads = grad(
-      backward.loss,
-      wrt.map((i) => backward.inputs[i]!),
-    );
-    grads.forEach((value, n) => {
-      expect(value.type).toEqual(backward.inputs[wrt[n]!]!.type);
-      backward.graph.output(`g${wrt[n]}`, value);
-    });
-    verify(backward.graph);
-    const analytic = oracle(backward.graph, data);
-
-    for (const i of wrt) {
+    for (const i of differentiable(sample)) {
       const x = data[i] as Float64Array;
       const numeric = x.map((value, n) => {
         x[n] = value + STEP;
@@ -129,6 +150,20 @@ describe('gradient equals central differences', () => {
         return (above - below) / (2 * STEP);
       });
       expect(relativeError(analytic[`g${i}`]!, numeric), `gradient of input ${i}`).toBeLessThanOrEqual(DIFFERENCE);
+    }
+  });
+});
+
+describe('gradient in a narrow format', () => {
+  test.each(narrow.filter(hasGradient))('$title', ({ op, sample, seed, format }) => {
+    const data = sampleData(sample, seed);
+    const inputs = sample.inputs.map((input) => (input.dtype === format ? { ...input, dtype: 'f32' as const } : input));
+    const expected = oracle(gradientOf(op, { ...sample, inputs }), data);
+    const graph = gradientOf(op, sample);
+    const actual = oracle(graph, data);
+    for (const [output, { type }] of graph.outputs) {
+      const error = relativeError(actual[output]!, expected[output]!);
+      expect(error, output).toBeLessThanOrEqual(toleranceOf(type, sample, true));
     }
   });
 });

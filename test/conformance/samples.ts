@@ -1,7 +1,11 @@
 // The conformance suite's tools: seeded sample data, programs of one op call, and comparisons.
+import type { Tensors } from '../../src/backends/contract.ts';
+import { fromHost, toHost } from '../../src/backends/reference/host.ts';
 import { createReferenceBackend, type Data } from '../../src/backends/reference/index.ts';
+import { roundTo } from '../../src/backends/reference/kernel.ts';
 import { Graph, type OpDef, type Sample, type Value } from '../../src/graph/graph.ts';
-import { hostArray, isFloat, sizeOf } from '../../src/graph/types.ts';
+import { type DType, isFloat, sizeOf, type TensorType } from '../../src/graph/types.ts';
+import { ops } from '../../src/ops/index.ts';
 import { Random } from '../../src/shared/random.ts';
 
 /** Keeps the float64 value of each 0-d f32 literal, so that a program is not off by the rounding of its literals. */
@@ -14,7 +18,50 @@ export class ExactGraph extends Graph {
   }
 }
 
-/** Seeded data of an op's sample: floats that f32 holds exactly, so that every backend gets the same. */
+/** The sample in a narrower float format, but for what stays f32; null when that changes nothing. */
+function narrowed(sample: Sample, dtype: 'bf16' | 'f16'): Sample | null {
+  const inputs = sample.inputs.map((input) => (input.dtype === 'f32' && !input.wide ? { ...input, dtype } : input));
+  return inputs.some((input, i) => input !== sample.inputs[i]) ? { ...sample, inputs } : null;
+}
+
+// float32 has an epsilon of 1.2e-7. The samples sum at most ~40 products of values of size ~3, so sums carry ~1e-6 of
+// the largest output, and exp, erf and divisions by small variances multiply that by up to ten.
+const FLOAT32 = 2e-5;
+// A narrow format's last place is 2^-7 (bf16) or 2^-10 (f16) of a value. An op that computes in float32 and rounds once
+// may land one place off the oracle.
+const LAST_PLACE = { bf16: 2 ** -7, f16: 2 ** -10 };
+// An op built from others rounds at each of them; scores that are rounded before exp weigh most, at a few places.
+const BUILT = 8;
+/** Every sample of every op. */
+export const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
+  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, seed: i + 1 })),
+);
+/** The same in bf16 and f16, where that is another program. */
+export const narrow = cases.flatMap(({ title, op, sample, seed }) =>
+  (['bf16', 'f16'] as const).flatMap((format) => {
+    const narrower = narrowed(sample, format);
+    return narrower ? [{ title: `${title} ${format}`, op, sample: narrower, seed, format }] : [];
+  }),
+);
+
+/**
+ * How far off an output may be, of an op that is computed at once or built from others: what a built one gives in f32
+ * has come through the inputs' narrower format too.
+ */
+export function toleranceOf({ dtype }: TensorType, sample: Sample, built: boolean): number {
+  if (!isFloat(dtype)) return 0;
+  const narrower = sample.inputs.map((input) => input.dtype).find((format) => format in LAST_PLACE);
+  const format = built ? (narrower ?? dtype) : dtype;
+  return format === 'f32' ? FLOAT32 : LAST_PLACE[format as keyof typeof LAST_PLACE] * (built ? BUILT : 1);
+}
+
+/** True when a backend of these float formats can run the program. */
+export function isRunnable(graph: Graph, formats: readonly DType[]): boolean {
+  const values = [...graph.inputs.values(), ...graph.nodes.flatMap((node) => node.outputs)];
+  return values.every(({ dtype }) => !isFloat(dtype) || formats.includes(dtype));
+}
+
+/** Seeded data of an op's sample: values that their format holds exactly, so that every backend gets the same. */
 export function sampleData(sample: Sample, seed: number): Data[] {
   return sample.inputs.map(({ data, dtype, shape }, i) => {
     const size = sizeOf(shape);
@@ -23,19 +70,18 @@ export function sampleData(sample: Sample, seed: number): Data[] {
     const values = typeof data === 'string' ? Array.from({ length: size }, next) : data;
     if (values.length !== size) throw new Error(`a sample of ${values.length} numbers for [${shape.join(',')}]`);
     if (dtype === 'i32') return Int32Array.from(values);
-    return dtype === 'bool' ? Uint8Array.from(values) : Float64Array.from(values, Math.fround);
+    if (dtype === 'bool') return Uint8Array.from(values);
+    return Float64Array.from(values, (x) => roundTo(dtype, Math.fround(x)));
   });
 }
 
 /** The data as inputs x0, x1, … in host storage. */
-export const hostInputs = (sample: Sample, data: readonly Data[]) =>
-  Object.fromEntries(
-    sample.inputs.map((type, i) => {
-      const array = hostArray(type);
-      array.set(data[i] as Data);
-      return [`x${i}`, array];
-    }),
-  );
+export const hostInputs = (sample: Sample, data: readonly Data[]): Tensors =>
+  Object.fromEntries(sample.inputs.map((type, i) => [`x${i}`, toHost(type, data[i] as Data)]));
+
+/** A program's outputs as numbers, whatever format they are stored in. */
+export const numbersOf = (graph: Graph, outputs: Tensors): Record<string, Data> =>
+  Object.fromEntries([...graph.outputs].map(([name, { type }]) => [name, fromHost(type, outputs[name]!)]));
 
 export const namedInputs = (data: readonly Data[]): Record<string, Data> =>
   Object.fromEntries(data.map((array, i) => [`x${i}`, array]));
@@ -55,7 +101,7 @@ export function programOf<G extends Graph>(graph: G, op: OpDef, sample: Sample):
   return graph;
 }
 
-/** The oracle's outputs in float64. */
+/** The oracle's outputs: float64, but bf16 and f16 values rounded to their format. */
 export const oracle = (graph: ExactGraph, data: readonly Data[]): Record<string, Data> =>
   createReferenceBackend().runFloat64(graph, namedInputs(data), graph.literals);
 

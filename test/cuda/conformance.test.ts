@@ -2,19 +2,26 @@
 // present and cannot be used is a failure); elsewhere the same backend and kernels run on the emulator, where g++ is.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Backend, Tensors } from '../../src/backends/contract.ts';
-import { Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
-import { isFloat } from '../../src/graph/types.ts';
+import { fromHost } from '../../src/backends/reference/host.ts';
+import { Graph, type Value } from '../../src/graph/graph.ts';
 import { verify } from '../../src/graph/verify.ts';
-import { ops } from '../../src/ops/index.ts';
-import { ExactGraph, hostInputs, oracle, programOf, relativeError, sampleData } from '../conformance/samples.ts';
+import {
+  cases as allCases,
+  ExactGraph,
+  hostInputs,
+  narrow,
+  oracle,
+  programOf,
+  relativeError,
+  sampleData,
+  toleranceOf,
+} from '../conformance/samples.ts';
 import { openCuda } from './backend.ts';
 
-const cases = Object.values(ops as Record<string, OpDef>).flatMap((op) =>
-  op.samples.map((sample, i) => ({ title: `${op.name} #${i}`, op, sample, data: sampleData(sample, i + 1) })),
-);
-
-// As test/conformance: float32 sums of ~40 products, some through exp and divisions.
-const FLOAT32 = 2e-5;
+const cases = [...allCases, ...narrow.filter(({ format }) => format === 'bf16')].map((one) => ({
+  ...one,
+  data: sampleData(one.sample, one.seed),
+}));
 
 const cuda = await openCuda();
 
@@ -44,8 +51,11 @@ describe.skipIf(!cuda.backend)(`every op on ${cuda.title}`, () => {
     const graph = programOf(new ExactGraph(), op, sample);
     const expected = oracle(graph, data);
     for (const [output, value] of graph.outputs) {
-      const tolerance = isFloat(value.dtype) ? FLOAT32 : 0;
-      expect(relativeError(results[`${n}.${output}`]!, expected[output]!), `${output} ${value}`).toBeLessThanOrEqual(tolerance);
+      const actual = fromHost(value.type, results[`${n}.${output}`]!);
+      const error = relativeError(actual, expected[output]!);
+      expect(error, `${output} ${value}`).toBeLessThanOrEqual(
+        toleranceOf(value.type, sample, cuda.backend!.decomposed.has(op.name)),
+      );
     }
   });
 });

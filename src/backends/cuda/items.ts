@@ -1,21 +1,12 @@
 // The program as the CUDA backend sees it: the live nodes as items, rewritten so that few kernels do the work. Sums of
 // products become one item that accumulates (with bias, scale and a float32 result where a cast asks for it), literals
 // are folded, and products by one vanish.
-import { type Attrs, type Graph, type Node, type OpDef, Value } from '../../graph/graph.ts';
+import { type Graph, type Node, type OpDef, Value } from '../../graph/graph.ts';
 import { sameShape, sizeOf, type TensorType } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
+import type { Item } from './item.ts';
 import { isPointwise } from './pointwise.ts';
-
-/** Ops, and what the rewrites make: a contiguous copy, a sum of products. */
-export type ItemOp = OpName | 'copy' | 'matmul_sum';
-
-export interface Item {
-  readonly op: ItemOp;
-  readonly attrs: Attrs;
-  readonly inputs: readonly Value[];
-  readonly outputs: readonly Value[];
-}
 
 /** Inputs of a matmul_sum: a and b of every term, then the bias and c where there are any. */
 export type MatmulSumAttrs = {

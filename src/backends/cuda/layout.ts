@@ -1,7 +1,8 @@
 // Decides where values lie: reshape, slice, split, transpose and broadcast become views, and a copy is put in where the
 // item that reads a value cannot follow its strides.
 import type { Graph, Value } from '../../graph/graph.ts';
-import { freshValue, type Item, literalOf } from './items.ts';
+import type { Item } from './item.ts';
+import { freshValue, literalOf } from './items.ts';
 import { isPointwise } from './pointwise.ts';
 import {
   broadcastView,

@@ -3,7 +3,8 @@
 import type { Value } from '../../graph/graph.ts';
 import { typeName } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
-import { type Item, type ItemOp, literalOf, type MatmulSumAttrs } from './items.ts';
+import type { Item, ItemOp } from './item.ts';
+import { literalOf, type MatmulSumAttrs } from './items.ts';
 import type { Layout } from './layout.ts';
 import { attention, attentionGrad, cachedAttention } from './lower/attention.ts';
 import { linearCrossEntropy } from './lower/loss.ts';

@@ -3,7 +3,8 @@
 import type { Graph, Value } from '../../graph/graph.ts';
 import { bytesOf, sizeOf, typeName } from '../../graph/types.ts';
 import { align, placeAll } from '../../passes/memory_plan.ts';
-import { type Item, itemsOf } from './items.ts';
+import type { Item } from './item.ts';
+import { itemsOf } from './items.ts';
 import { kernel } from './kernels.ts';
 import { type Layout, layOut } from './layout.ts';
 import { type AdamwAttrs, adamwAll, narrowAll } from './lower/optimizer.ts';

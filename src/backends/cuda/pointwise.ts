@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import type { Attrs, Value } from '../../graph/graph.ts';
 import { type DType, sizeOf } from '../../graph/types.ts';
-import type { Item } from './items.ts';
+import type { Item } from './item.ts';
 import type { Kernel } from './kernels.ts';
 import { axesOf, type View } from './view.ts';
 
@@ -190,7 +190,9 @@ export function pointwiseKernel(
     ...loads.map(({ root }, n) => `const ${C_TYPE[root.dtype]}* p${n}`),
     ...stores.map(({ dtype }, n) => `${C_TYPE[dtype]}* q${n}`),
   ];
-  const kernel = generated('pointwise', `(${parameters.join(', ')}) {
+  const kernel = generated(
+    'pointwise',
+    `(${parameters.join(', ')}) {
   const unsigned i = (blockIdx.x * ${THREADS}u + threadIdx.x) * ${width}u;
   if (i >= ${size}u) return;
 ${prologue.map((line) => `  ${line}`).join('\n')}
@@ -201,7 +203,8 @@ ${body.map((line) => `    ${line}`).join('\n')}
   }
 ${stores.map(({ dtype }, n) => `  *(Vec<${C_TYPE[dtype]}, ${width}>*)(q${n} + i) = out${n};`).join('\n')}
 }
-`);
+`,
+  );
   return { kernel, width, loads, stores };
 }
 

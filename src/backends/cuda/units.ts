@@ -2,7 +2,8 @@
 // contains two items with something outside the group between them.
 import type { Value } from '../../graph/graph.ts';
 import { sizeOf } from '../../graph/types.ts';
-import { type Item, literalOf } from './items.ts';
+import type { Item } from './item.ts';
+import { literalOf } from './items.ts';
 import { isPointwise } from './pointwise.ts';
 import { isContiguous, type View } from './view.ts';
 

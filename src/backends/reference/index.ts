@@ -9,7 +9,7 @@ import type { Backend, Executable, Tensors } from '../contract.ts';
 import { attentions } from './attention.ts';
 import { elementwise } from './elementwise.ts';
 import { checkData, fromHost, toHost } from './host.ts';
-import type { Data, Kernel, Kernels } from './kernel.ts';
+import { type Data, type Kernel, type Kernels, roundTo } from './kernel.ts';
 import { linalg } from './linalg.ts';
 import { shapes } from './shape.ts';
 import { training } from './train.ts';
@@ -102,8 +102,9 @@ class Reference implements ReferenceBackend {
         node.attrs,
         node.outputs.map((value) => value.type),
       );
+      // A narrow format holds what was computed in float64 rounded once, at the op's end.
       node.outputs.forEach((value, i) => {
-        computed.set(value, results[i] as Data);
+        computed.set(value, rounded(value.type, results[i] as Data));
       });
     }
     // Kernels may hand on their input's array, so what leaves is copied.
@@ -132,6 +133,9 @@ class Reference implements ReferenceBackend {
     return state;
   }
 }
+
+const rounded = ({ dtype }: TensorType, data: Data): Data =>
+  dtype === 'bf16' || dtype === 'f16' ? data.map((x) => roundTo(dtype, x)) : data;
 
 /** Writes [B, heads, rows, d] into rows start[b]… of a [B, heads, L, d] state. */
 function writeRows(state: State, data: Data, rows: number, start: Data): void {

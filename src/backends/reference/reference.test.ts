@@ -1,9 +1,12 @@
 // The oracle's own rules: rounding of narrow floats, erf, and when reads and writes of states take effect.
 import { describe, expect, test } from 'vitest';
-import { Graph } from '../../graph/graph.ts';
+import { Graph, type Value } from '../../graph/graph.ts';
+import type { HostArray } from '../../graph/types.ts';
 import { add } from '../../ops/add.ts';
 import { cast } from '../../ops/cast.ts';
 import { mul } from '../../ops/mul.ts';
+import { reduceSum } from '../../ops/reduce_sum.ts';
+import { sliceAxis } from '../../ops/slice.ts';
 import { erf } from './elementwise.ts';
 import { fromHost, toHost } from './host.ts';
 import { createReferenceBackend } from './index.ts';
@@ -35,6 +38,20 @@ describe('narrow floats', () => {
       const isNaNBits = (b: number): boolean => (dtype === 'f16' ? (b & 0x7fff) > 0x7c00 : (b & 0x7fff) > 0x7f80);
       expect([...bits].filter((b) => !isNaNBits(b) && back[b] !== b)).toEqual([]);
     }
+  });
+
+  test('every op of a program rounds its result once', async () => {
+    // bf16 counts from 256 on in twos: 256 + 1 lies between 256 and 258 and goes to the even mantissa, 256. Summed in
+    // one op, 1 + 1 + 256 is 258.
+    const graph = new Graph();
+    const x = graph.input('x', [3], 'bf16');
+    const [big, one, other] = [0, 1, 2].map((i) => sliceAxis(x, 0, i, i + 1)) as [Value, Value, Value];
+    graph.output('steps', add(add(big, one), other));
+    graph.output('sum', reduceSum(x, [0]));
+    const program = await createReferenceBackend().compile(graph);
+    const out = await program.run({ x: toHost({ dtype: 'bf16', shape: [3] }, Float64Array.of(256, 1, 1)) });
+    const number = (bits: HostArray | undefined) => fromHost({ dtype: 'bf16', shape: [1] }, bits!)[0];
+    expect([number(out.steps), number(out.sum)]).toEqual([256, 258]);
   });
 
   test('a cast rounds, and its result leaves as bits', async () => {
