@@ -6,7 +6,18 @@ import { makeSamples, QWEN2_VL_2B, randomWeights } from './cuda/model.ts';
 import { benchTraining } from './cuda/training.ts';
 
 const [tokenizer, formulas, ...wanted] = process.argv.slice(2) as [string, string, ...string[]];
-const backend = await createCudaBackend();
+const PROFILED = wanted.includes('profile');
+const profile = new Map<string, { count: number; ms: number }>();
+const backend = await createCudaBackend(
+  PROFILED
+    ? {
+        profile: (label, ms) => {
+          const entry = profile.get(label) ?? { count: 0, ms: 0 };
+          profile.set(label, { count: entry.count + 1, ms: entry.ms + ms });
+        },
+      }
+    : {},
+);
 const started = performance.now();
 randomWeights(backend, QWEN2_VL_2B);
 console.log(`weights in ${((performance.now() - started) / 1000).toFixed(1)} s`);
@@ -24,6 +35,14 @@ for (const [name, setting] of Object.entries(SETTINGS)) {
   const result = await benchTraining(backend, QWEN2_VL_2B, samples, { ...setting, steps: 8, warmup: 3 });
   results[name] = { ...result, totalSeconds: (performance.now() - begun) / 1000 };
   console.log(name, JSON.stringify(results[name]));
+}
+if (PROFILED) {
+  const steps = 11;
+  const rows = [...profile].sort(([, a], [, b]) => b.ms - a.ms);
+  const total = rows.reduce((sum, [, { ms }]) => sum + ms, 0);
+  console.log(`${(total / steps).toFixed(1)} ms a step in kernels`);
+  for (const [label, { count, ms }] of rows.slice(0, 70))
+    console.log(`${(ms / steps).toFixed(3)} ms ${(count / steps).toFixed(1)}x ${label}`);
 }
 console.log(JSON.stringify({ bench: 'h200', results }));
 process.exit(0);

@@ -18,6 +18,8 @@ export interface CudaOptions {
   readonly measure?: boolean;
   /** launches one by one and waits after each, so that an error names the step that made it */
   readonly debug?: boolean;
+  /** is told how long every step took on the device; steps then run one by one */
+  readonly profile?: (label: string, milliseconds: number) => void;
   /** paths of the libraries, found in the usual places unless given */
   readonly libraries?: LibraryPaths;
 }
@@ -35,7 +37,9 @@ export class Device {
   readonly stream: Handle;
   /** copies of inputs run beside the arithmetic */
   readonly copyStream: Handle;
+  /** launches one by one, without a captured graph */
   readonly debug: boolean;
+  readonly profile: CudaOptions['profile'];
   arena: { pointer: Pointer; bytes: number } = { pointer: 0, bytes: 0 };
 
   constructor(options: CudaOptions) {
@@ -55,7 +59,8 @@ export class Device {
     this.kernels = new Kernels(this.driver, new Compiler(libraries.nvrtc, architecture, join(cache, 'kernels')));
     const choices = join(cache, `products-${name.replaceAll(/\W+/g, '-')}-${driver}.json`);
     this.blas = new BlasLt(libraries.cublasLt, this.driver, this.stream, choices, options.measure ?? true);
-    this.debug = options.debug ?? process.env.TEXLENS_CUDA_DEBUG === '1';
+    this.profile = options.profile;
+    this.debug = options.debug ?? (options.profile !== undefined || process.env.TEXLENS_CUDA_DEBUG === '1');
   }
 
   /** Sees to it that the arena holds so many bytes; programs bind again when it moves. */

@@ -6,7 +6,8 @@ import { align } from '../../passes/memory_plan.ts';
 import { RunError } from '../../shared/errors.ts';
 import type { Executable, Tensors } from '../contract.ts';
 import type { Device } from './device.ts';
-import { type Argument, type Launch, type Pointer, packArguments } from './ffi/driver.ts';
+import { describe } from './ffi/cublaslt.ts';
+import { type Argument, type Handle, type Launch, type Pointer, packArguments } from './ffi/driver.ts';
 import type { Kernel } from './kernels.ts';
 import { type Plan, planProgram } from './plan.ts';
 import type { Enqueuer, Step } from './step.ts';
@@ -15,7 +16,7 @@ import type { View } from './view.ts';
 
 /** What a step puts on the stream, addresses and all. */
 interface Action {
-  readonly step: Step;
+  readonly label: string;
   enqueue(): void;
 }
 
@@ -46,6 +47,7 @@ export class CudaProgram implements Executable {
   private executable = 0;
   private bound = '';
   private next = 0;
+  private timer: [Handle, Handle] = [0, 0];
 
   constructor(
     private readonly device: Device,
@@ -128,7 +130,7 @@ export class CudaProgram implements Executable {
 
   private enqueuer(step: Step, scratch: Pointer): Enqueuer {
     const { driver, blas, kernels, stream } = this.device;
-    const act = (enqueue: () => void) => this.actions.push({ step, enqueue });
+    const act = (enqueue: () => void, label = step.label) => this.actions.push({ label, enqueue });
     return {
       at: ({ root, offset }: View) => this.address(root) + offset * bytesOf({ dtype: root.dtype, shape: [] }),
       to: (value) => this.address(value),
@@ -149,11 +151,11 @@ export class CudaProgram implements Executable {
           shared: kernel.shared,
           ...packArguments(args),
         };
-        act(() => driver.launch(launch, stream));
+        act(() => driver.launch(launch, stream), launch.label);
       },
       matmul: (shape, pointers, alpha, beta) => {
         const product = blas.prepare(shape);
-        act(() => blas.enqueue(product, pointers, alpha, beta));
+        act(() => blas.enqueue(product, pointers, alpha, beta), `product ${describe(shape)}`);
       },
       copy: (to, from, bytes) => {
         if (bytes > 0) act(() => driver.do('cuMemcpyDtoDAsync_v2', to, from, bytes, stream));
@@ -240,10 +242,15 @@ export class CudaProgram implements Executable {
   }
 
   private runSteps(): void {
-    const { driver, stream } = this.device;
-    for (const { step, enqueue } of this.actions) {
+    const { driver, stream, profile } = this.device;
+    if (profile) [this.timer[0], this.timer[1]] = [this.timer[0] || driver.createEvent(), this.timer[1] || driver.createEvent()];
+    const [start, end] = this.timer;
+    for (const { label, enqueue } of this.actions) {
+      if (profile) driver.do('cuEventRecord', start, stream);
       enqueue();
-      driver.synchronize(stream, step.label);
+      if (profile) driver.do('cuEventRecord', end, stream);
+      driver.synchronize(stream, label);
+      profile?.(label, driver.milliseconds(start, end));
     }
   }
 

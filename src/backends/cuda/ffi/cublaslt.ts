@@ -265,7 +265,7 @@ const f32 = (value: number): Buffer => {
 };
 
 /** A shape as one readable word: the key of its algorithm and its name in errors. */
-function describe(s: MatmulShape): string {
+export function describe(s: MatmulShape): string {
   const letters = `${s.transA ? 't' : 'n'}${s.transB ? 't' : 'n'}`;
   const strides = s.batch > 1 ? `x${s.batch}(${s.strideA},${s.strideB},${s.strideD})` : '';
   const extras = `${s.bias ? '+bias' : ''}${s.accumulate ? '+c' : ''}`;

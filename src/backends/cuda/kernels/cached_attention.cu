@@ -45,18 +45,25 @@ __device__ __forceinline__ void addRows(Sums &sums, const float (&scores)[N], co
   }
 }
 
+/** A float of this block's shared memory, or one that another block wrote, which the first-level cache may not know. */
+template <bool OTHERS> __device__ __forceinline__ float partialAt(const float *from) {
+  if constexpr (OTHERS) return __ldcg(from);
+  else return *from;
+}
+
 /** Element c of the sum of `count` partial results of one head, which lie GROUP · PARTIAL floats apart. */
+template <bool OTHERS>
 __device__ __forceinline__ float merge(const float *partials, int count, int c, float &largest, float &total) {
   largest = -1e30f, total = 0;
   float sum = 0;
 #pragma unroll 8
-  for (int n = 0; n < count; n++) largest = fmaxf(largest, __ldcg(partials + n * GROUP * PARTIAL + HEAD_DIM));
+  for (int n = 0; n < count; n++) largest = fmaxf(largest, partialAt<OTHERS>(partials + n * GROUP * PARTIAL + HEAD_DIM));
 #pragma unroll 8
   for (int n = 0; n < count; n++) {
     const float *partial = partials + n * GROUP * PARTIAL;
-    const float weight = exp2Fast(__ldcg(partial + HEAD_DIM) - largest);
-    total += weight * __ldcg(partial + HEAD_DIM + 1);
-    sum += weight * __ldcg(partial + c);
+    const float weight = exp2Fast(partialAt<OTHERS>(partial + HEAD_DIM) - largest);
+    total += weight * partialAt<OTHERS>(partial + HEAD_DIM + 1);
+    sum += weight * partialAt<OTHERS>(partial + c);
   }
   return sum;
 }
@@ -146,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   float largest, total;
   for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += THREADS) {
     const int h = i / HEAD_DIM, c = i % HEAD_DIM;
-    const float sum = merge(own + h * PARTIAL, TEAMS, c, largest, total);
+    const float sum = merge<false>(own + h * PARTIAL, TEAMS, c, largest, total);
     float *to = shared + (split * GROUP + h) * PARTIAL;
     if (active == 1) result[i] = fromFloat<STORAGE>(sum / total);
     else to[c] = sum;
@@ -161,7 +168,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   if (!lastToArrive) return;
   __threadfence();
   for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += THREADS) {
-    const float sum = merge(shared + i / HEAD_DIM * PARTIAL, active, i % HEAD_DIM, largest, total);
+    const float sum = merge<true>(shared + i / HEAD_DIM * PARTIAL, active, i % HEAD_DIM, largest, total);
     result[i] = fromFloat<STORAGE>(sum / total);
   }
   if (threadIdx.x == 0) arrivals[part] = 0;

@@ -40,7 +40,8 @@ export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: rea
       ...{ m, n, k, batch, transA: a.trans, transB: b.trans },
       type: viewA.root.dtype as MatmulType,
       outType: out.dtype as MatmulType,
-      ...{ lda: a.ld, ldb: b.ld, ldc: first ? n : ldd, ldd },
+      // Without an addend c is d itself.
+      ...{ lda: a.ld, ldb: b.ld, ldc: first && accumulate ? n : ldd, ldd },
       ...{ strideA: a.stride, strideB: b.stride, strideD: m * n },
       bias: first && bias,
       accumulate: withC,
