@@ -20,6 +20,7 @@ export interface PreflightInput {
   readonly config: RunConfig;
   readonly model: Qwen2VLConfig;
   readonly encoded: Encoded;
+  readonly validation: Encoded | null;
   readonly bucket: Bucket;
   readonly total: number;
   readonly lora: LoraSpec | null;
@@ -29,8 +30,12 @@ export interface PreflightInput {
 }
 
 export function preflight(input: PreflightInput): void {
-  const { config, bucket, total } = input;
+  const { config, validation, bucket, total } = input;
   tellSamples(input.encoded);
+  if (validation) {
+    say(`validation: ${validation.samples.length} samples (${validation.dropped.length} dropped)`);
+    tellDropped(validation);
+  }
   say(
     `a batch: ${bucket.tokens} tokens in rows of ${bucket.row}, ${bucket.patches} patches, ${bucket.labels} label tokens; ` +
       `${config.train.accumulate} a step, ${total} steps`,
@@ -42,7 +47,13 @@ export function preflight(input: PreflightInput): void {
 const BINS = 6;
 const SHOWN_DROPS = 10;
 
-function tellSamples({ samples, dropped }: Encoded): void {
+function tellDropped({ dropped }: Encoded): void {
+  for (const { name, reason } of dropped.slice(0, SHOWN_DROPS)) say(`  dropped ${name}: ${reason}`);
+  if (dropped.length > SHOWN_DROPS) say(`  … and ${dropped.length - SHOWN_DROPS} more`);
+}
+
+function tellSamples(encoded: Encoded): void {
+  const { samples, dropped } = encoded;
   const lengths = samples.map((s) => s.ids.length);
   const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
   const mean = lengths.reduce((a, b) => a + b, 0) / lengths.length;
@@ -62,8 +73,7 @@ function tellSamples({ samples, dropped }: Encoded): void {
         `  ${String(from).padStart(5)}–${String(Math.min(most, from + width - 1)).padEnd(5)} ${'█'.repeat(Math.ceil((30 * count) / peak))} ${count}`,
       );
   });
-  for (const { name, reason } of dropped.slice(0, SHOWN_DROPS)) say(`  dropped ${name}: ${reason}`);
-  if (dropped.length > SHOWN_DROPS) say(`  … and ${dropped.length - SHOWN_DROPS} more`);
+  tellDropped(encoded);
 }
 
 const shown = (n: number): string => n.toLocaleString('en');

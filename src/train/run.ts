@@ -93,6 +93,8 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     : parameters(model)
         .map((p) => p.name)
         .filter(isOpen);
+  if (trained.length === 0)
+    throw new InputError('freeze: vision, merger and text are all frozen; nothing would train. Open one of them.');
   const options: TrainerOptions = {
     bucket,
     accumulate: train.accumulate,
@@ -111,7 +113,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     keepFeatures: null,
   };
   const programs = tracePrograms(backend, model, options);
-  preflight({ config, model, encoded: kept, bucket, total, lora, trained, backend, programs });
+  preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, programs });
 
   const identity = createHash('sha256')
     .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, instruction, total]))
@@ -158,9 +160,12 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   let loss = Number.NaN;
   let stoppedEarly = false;
   let seen = 0;
-  const probe = planSteps(sizes, bucket, train.accumulate, train.seed, 0).next().value as PlannedStep;
-  const left = { left: total - state.step, accumulate: train.accumulate };
-  if (left.left > 0) await tellTime(trainer, programs, kept.samples, probe.micro[0] as Placement[], left);
+  const left = total - state.step;
+  if (left > 0) {
+    const first = planSteps(sizes, bucket, train.accumulate, train.seed, 0).next().value as PlannedStep;
+    const batch = first.micro[0] as Placement[];
+    await tellTime(trainer, programs, kept.samples, batch, { left, accumulate: train.accumulate });
+  }
   const started = performance.now();
   const progress = bar('training', total);
   const steps = planSteps(sizes, bucket, train.accumulate, train.seed, state.step);

@@ -88,9 +88,14 @@ describe('training data', () => {
       entry(at('data', 'images', '000002.png'), long),
       entry(at('data', 'images', '000003.png'), 'x <|im_end|>'),
     ];
-    const { code, stderr, stdout } = await texlensHere(...(await train('some', rows)), '--json');
+    await writeFile(at('val.json'), JSON.stringify([entry(good(), 'x'), entry(at('text.png'), 'x')]));
+    const { code, stderr, stdout } = await texlensHere(
+      ...(await train('some', rows)),
+      ...['--val-data', at('val.json'), '--json'],
+    );
     expect(code, stderr).toBe(0);
     expect(stderr).toContain('samples: 1 (5 dropped)');
+    expect(stderr).toMatch(/validation: 1 samples \(1 dropped\)\n {2}dropped \S*text\.png: not a readable image/);
     expect(stderr).toMatch(/dropped \S*absent\.png: the image cannot be read/);
     expect(stderr).toMatch(/dropped \S*cut\.png: not a readable image/);
     expect(stderr).toMatch(/dropped \S*strip\.png: 20000×10 pixels/);
@@ -131,6 +136,12 @@ describe('training data', () => {
     });
     await writeFile(labels, 'image,text\na.png,"x\n');
     expect(await fault(2, ...prepare.with(4, at('again')))).toMatch(/labels\.csv:\d+: broken table/);
+  });
+
+  it('a run in which all is frozen is refused', async () => {
+    const full = ['--method', 'full', '--set', 'freeze.text=true'];
+    const message = await fault(2, ...(await train('frozen', [entry(good(), 'x')], ...full)));
+    expect(message).toContain('nothing would train');
   });
 
   it('a broken run configuration is refused with every place', async () => {

@@ -83,18 +83,19 @@ export function command(): Command {
         seed: flags.seed,
         stopIds,
       };
+      const single = flags.together === true || sources.length === 1;
       const prompts = flags.together
         ? [await imagePrompt(model, sources, sources.join(', '))]
         : await readImages(model, sources, flags.json === true);
       const generator = new Generator(backend, config);
       const print = (image: string, { text, confidence }: Reading): void => {
         if (flags.json) printJson({ image, latex: text, confidence });
-        else process.stdout.write(prompts.length === 1 ? `${text}\n` : `${image}\t${text}\n`);
+        else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];
       const terminal = terminals.find((stream) => stream.isTTY);
       const [only] = prompts;
-      if (only && prompts.length === 1 && terminal) {
+      if (only && single && terminal) {
         const reading = await stream(generator, tokenizer, only, options, terminal);
         if (terminal !== process.stdout) print(only.name, reading);
       } else
