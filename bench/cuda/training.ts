@@ -4,7 +4,8 @@ import { initLora, loraParameters, loraSpec } from '../../src/models/qwen2_vl/ad
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
-import { pack } from '../../src/train/packing.ts';
+import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
+import { pack, type SampleSize } from '../../src/train/packing.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
 const LORA = {
@@ -19,6 +20,7 @@ export interface TrainingResult {
   readonly samplesPerSecond: number;
   readonly tokensPerSecond: number;
   readonly stepMs: number;
+  readonly tokens: number;
   readonly losses: readonly number[];
 }
 
@@ -36,10 +38,9 @@ export async function benchTraining(
   for (let at = 0; at + perStep <= samples.length; at += perStep)
     groups.push(Array.from({ length: perStep }, (_, i) => at + i));
   const sizes = samples.map(sizeOfSample);
-  const most = (f: (i: number) => number) =>
-    Math.ceil(Math.max(...groups.map((group) => group.reduce((sum, i) => sum + f(i), 0))) / 128) * 128;
-  const tokens = most((i) => sizes[i]!.tokens);
-  const bucket = { tokens, row: tokens, patches: perStep * 288, patchRow: 288, labels: most((i) => sizes[i]!.labels) };
+  const labels = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.labels, 0)));
+  const patches = { patches: perStep * 288, patchRow: 288, labels: Math.ceil(labels / 128) * 128 };
+  const bucket = smallestBucket(groups, sizes, patches);
   const spec = loraSpec(config, LORA);
   initLora(config, spec, 1, backend);
   const options: TrainerOptions = {
@@ -79,5 +80,23 @@ export async function benchTraining(
   const stepMs = times[times.length >> 1]!;
   const meanTokens = sizes.reduce((sum, { tokens: n }) => sum + n, 0) / sizes.length;
   const samplesPerSecond = (1000 * perStep) / stepMs;
-  return { samplesPerSecond, tokensPerSecond: samplesPerSecond * meanTokens, stepMs, losses };
+  return { samplesPerSecond, tokensPerSecond: samplesPerSecond * meanTokens, stepMs, tokens: bucket.tokens, losses };
+}
+
+/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch. */
+function smallestBucket(
+  groups: readonly number[][],
+  sizes: readonly SampleSize[],
+  rest: Pick<Bucket, 'patches' | 'patchRow' | 'labels'>,
+): Bucket {
+  const fits = (bucket: Bucket) => groups.every((group) => pack(group, sizes, bucket).length === 1);
+  const most = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.tokens, 0)));
+  const whole = Math.ceil(most / 128) * 128;
+  if (whole <= 4096) return { ...rest, tokens: whole, row: whole };
+  for (let rows = Math.ceil(most / 2048); ; rows++) {
+    for (let row = Math.ceil(most / rows / 64) * 64; row <= 2304; row += 64) {
+      const bucket = { ...rest, tokens: rows * row, row };
+      if (fits(bucket)) return bucket;
+    }
+  }
 }

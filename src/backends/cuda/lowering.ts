@@ -13,7 +13,7 @@ import { layerNorm, layerNormGrad, rmsNorm, rmsNormGrad } from './lower/norm.ts'
 import { type AdamwAttrs, adamwAll, sumOfSquares } from './lower/optimizer.ts';
 import { concat, gatherRows, pad, reduce, rope, scatterAddRows, softmax } from './lower/rows.ts';
 import { type Operand, pointwiseKernel, THREADS } from './pointwise.ts';
-import { ceil, type Enqueuer, type Lowered, p, type Step } from './step.ts';
+import { ceil, type Enqueuer, i, type Lowered, p, type Step } from './step.ts';
 import { readsInPlace, type Unit } from './units.ts';
 import { broadcastView, wholeView } from './view.ts';
 
@@ -127,7 +127,7 @@ function lowerGroup({ items, size }: Unit, layout: Layout, isRead: (value: Value
     kernels: [body.kernel],
     enqueue(run: Enqueuer) {
       if (size === 0) return;
-      const args = [...body.loads.map((view) => p(run.at(view))), ...stores.map((value) => p(run.to(value)))];
+      const args = [...body.loads.map((view) => p(run.at(view))), ...stores.map((value) => p(run.to(value))), ...body.keys.map((key) => i(key | 0))];
       run.launch(body.kernel, ceil(size, THREADS * body.width), THREADS, args);
     },
   };

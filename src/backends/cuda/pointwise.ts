@@ -37,10 +37,11 @@ const EXPRESSIONS = {
   gelu_grad: ([dy, x], { kind }) => `${dy} * ${kind === 'erf' ? 'gelu_erf_grad' : 'gelu_quick_grad'}(${x})`,
   swiglu: ([gate, up]) => `${gate} * sigmoid(${gate}) * ${up}`,
   swiglu_grad: ([dy, gate, up]) => [`${dy} * ${up} * silu_grad(${gate})`, `${dy} * ${gate} * sigmoid(${gate})`],
-  dropout_mask: ([tick], { p, key }) => {
+  // The key is an argument, so that all layers share one kernel.
+  dropout_mask: ([tick], { p }) => {
     const probability = p as number;
     const threshold = Math.floor(probability * 2 ** 32);
-    return `dropout_keep($i, mix32((unsigned)${tick} ^ ${key as number}u), ${threshold}u) ? ${float(1 / (1 - probability))} : 0.0f`;
+    return `dropout_keep($i, mix32((unsigned)${tick} ^ $key), ${threshold}u) ? ${float(1 / (1 - probability))} : 0.0f`;
   },
 } satisfies Record<string, Expression>;
 
@@ -76,8 +77,10 @@ export interface PointwiseKernel {
   readonly kernel: Kernel;
   /** elements a thread works on */
   readonly width: number;
+  /** the arguments, in this order: what is read, what is written, and the keys of dropout */
   readonly loads: readonly View[];
   readonly stores: readonly Value[];
+  readonly keys: readonly number[];
 }
 
 export const THREADS = 256;
@@ -142,6 +145,7 @@ export function pointwiseKernel(
   const wanted = widest === 4 && stores.every(({ dtype }) => BYTES[dtype] === 4) ? 4 : 8;
   const width = size % wanted === 0 ? wanted : 1;
   const loads: View[] = [];
+  const keys: number[] = [];
   const loaded: string[] = [];
   const names = new Map<Value, string>();
   const prologue: string[] = [];
@@ -176,12 +180,14 @@ export function pointwiseKernel(
     });
     const op = item.op as PointwiseOp;
     const types = item.inputs.map(({ dtype }) => dtype);
+    if (op === 'dropout_mask') keys.push(item.attrs.key as number);
     const made = (EXPRESSIONS[op] as Expression)(args, item.attrs, types);
     item.outputs.forEach((out, n) => {
       const text = typeof made === 'string' ? made : made[n]!;
       const variable = `v${names.size}`;
       names.set(out, variable);
-      body.push(`const ${REGISTER[out.dtype]} ${variable} = ${text.replaceAll('$i', '(i + j)')};`);
+      const code = text.replaceAll('$i', '(i + j)').replaceAll('$key', `k${keys.length - 1}`);
+      body.push(`const ${REGISTER[out.dtype]} ${variable} = ${code};`);
     });
   }
   for (const [n, value] of stores.entries()) body.push(`put(out${n}.x[j], ${names.get(value)});`);
@@ -189,6 +195,7 @@ export function pointwiseKernel(
   const parameters = [
     ...loads.map(({ root }, n) => `const ${C_TYPE[root.dtype]}* p${n}`),
     ...stores.map(({ dtype }, n) => `${C_TYPE[dtype]}* q${n}`),
+    ...keys.map((_, n) => `unsigned k${n}`),
   ];
   const kernel = generated(
     'pointwise',
@@ -205,7 +212,7 @@ ${stores.map(({ dtype }, n) => `  *(Vec<${C_TYPE[dtype]}, ${width}>*)(q${n} + i)
 }
 `,
   );
-  return { kernel, width, loads, stores };
+  return { kernel, width, loads, stores, keys };
 }
 
 /** A kernel named after its text, so that many can be compiled as one source. */

@@ -76,7 +76,8 @@ export function packedInputs(
   const positions = new Int32Array(3 * tokens);
   const segments = new Int32Array(tokens);
   const imageIndex = new Int32Array(tokens).fill(-1);
-  const labelRows = new Int32Array(labels);
+  // Rows without a label weigh nothing. They are spread, for the sum of the gradients of one row is no parallel work.
+  const labelRows = Int32Array.from({ length: labels }, (_, i) => i % tokens);
   const targets = new Int32Array(labels);
   const weights = new Float32Array(labels);
   const images: PlacedImage[] = [];

@@ -11,20 +11,38 @@ extern "C" __global__ void gather_rows(const T *table, const int *ids, T *out, i
 
 /**
  * out[id] = Σ of the rows whose index is id, in their order, so that the sum is the same each time; out is zero before.
- * The block of an index's first row does the work.
+ * The block of an index's first row does the work. Blocks of 256.
  */
-extern "C" __global__ void scatter_add_rows(const T *values, const int *ids, T *out, int count, int columns) {
+extern "C" __global__ void __launch_bounds__(256)
+    scatter_add_rows(const T *values, const int *ids, T *out, int count, int columns) {
+  constexpr int MOST = 1024;
+  __shared__ int alike[MOST], found, perWarp[8];
   const int m = blockIdx.x, id = ids[m];
-  __shared__ int earlier;
-  if (threadIdx.x == 0) earlier = 0;
+  bool earlier = false;
+  for (int i = threadIdx.x; i < m; i += 256) earlier |= ids[i] == id;
+  if (__syncthreads_or(earlier)) return;
+  if (threadIdx.x == 0) found = 0;
   __syncthreads();
-  for (int i = threadIdx.x; i < m; i += blockDim.x)
-    if (ids[i] == id) earlier = 1;
-  __syncthreads();
-  if (earlier) return;
-  for (int c = threadIdx.x; c < columns; c += blockDim.x) {
+  // The places of equal indices, in order; those beyond the list's end are looked for again at each column.
+  int next = m;
+  for (; next < count && found + 256 <= MOST; next += 256) {
+    const int i = next + threadIdx.x;
+    const bool hit = i < count && ids[i] == id;
+    const unsigned hits = __ballot_sync(0xffffffffu, hit);
+    if (threadIdx.x % 32 == 0) perWarp[threadIdx.x / 32] = __popc(hits);
+    __syncthreads();
+    int at = found;
+    for (int w = 0; w < threadIdx.x / 32; w++) at += perWarp[w];
+    if (hit) alike[at + __popc(hits & ((1u << threadIdx.x % 32) - 1))] = i;
+    __syncthreads();
+    if (threadIdx.x == 0)
+      for (int w = 0; w < 8; w++) found += perWarp[w];
+    __syncthreads();
+  }
+  for (int c = threadIdx.x; c < columns; c += 256) {
     float sum = 0;
-    for (int i = m; i < count; i++)
+    for (int n = 0; n < found; n++) sum += get(values[(size_t)alike[n] * columns + c]);
+    for (int i = next; i < count; i++)
       if (ids[i] == id) sum += get(values[(size_t)i * columns + c]);
     put(out[(size_t)id * columns + c], sum);
   }
