@@ -5,11 +5,10 @@ import { readConversations } from '../src/data/conversation.ts';
 import { GENERATE_DEFAULTS, Generator } from '../src/generate/generator.ts';
 import { initLora, loraParameters, loraSpec } from '../src/models/qwen2_vl/adapter.ts';
 import { loadWeights } from '../src/models/qwen2_vl/load.ts';
+import { chooseBucket, pack } from '../src/models/qwen2_vl/packing.ts';
 import { parameters } from '../src/models/qwen2_vl/parameters.ts';
 import { Processor } from '../src/models/qwen2_vl/processor.ts';
-import type { Bucket } from '../src/models/qwen2_vl/programs.ts';
 import { encodeRows, promptOf, sizeOfSample } from '../src/train/dataset.ts';
-import { chooseBucket, pack } from '../src/train/packing.ts';
 import { LORA_TARGETS } from '../src/train/run_config.ts';
 import { Trainer } from '../src/train/trainer.ts';
 import { median, round } from './statistics.ts';
@@ -52,22 +51,19 @@ const { samples } = await encodeRows(rows, processor, values.prompt, 'reading');
 const prepared = performance.now() - began;
 if (samples.length < count) throw new Error(`${dataFile}: ${count} readable samples are needed, got ${samples.length}`);
 
-const seconds = async (work: () => Promise<unknown>): Promise<number> => {
-  const start = performance.now();
-  await work();
-  return (performance.now() - start) / 1000;
-};
-
-/** The smallest bucket that takes every step's samples in one batch. */
-function bucketOf(): Bucket {
-  const sizes = samples.map(sizeOfSample);
-  const order = Array.from(sizes.keys());
-  for (let tokens = 0; ; tokens += 64) {
-    const bucket = chooseBucket(sizes, tokens, 1 << 20, config.vision.mergeSize ** 2);
-    const whole = (k: number) => pack(order.slice(k * perStep, (k + 1) * perStep), sizes, bucket).length === 1;
-    if (Array.from({ length: steps }, (_, k) => whole(k)).every(Boolean)) return bucket;
-  }
+interface Timing {
+  readonly wall: number;
+  readonly cpu: number;
 }
+
+/** Seconds of the clock, and of processor time over all threads, which other load on the machine touches less. */
+const timed = async (work: () => Promise<unknown>): Promise<Timing> => {
+  const [start, cpu] = [performance.now(), process.cpuUsage()];
+  await work();
+  const { user, system } = process.cpuUsage(cpu);
+  return { wall: (performance.now() - start) / 1000, cpu: (user + system) / 1e6 };
+};
+const medianOf = (timings: readonly Timing[], part: keyof Timing) => median(timings.map((t) => t[part]));
 
 async function runSteps() {
   const settings = {
@@ -79,7 +75,11 @@ async function runSteps() {
   };
   const lora = loraSpec(config, settings);
   initLora(config, lora, 0, backend);
-  const bucket = bucketOf();
+  // A step holds what fits its token budget, as in a training run: here as many tokens as a step of the peer on average.
+  const sizes = samples.map(sizeOfSample);
+  const meanTokens = sizes.reduce((sum, size) => sum + size.tokens, 0) / sizes.length;
+  const bucket = chooseBucket(sizes, perStep * meanTokens, 1 << 20, config.vision.mergeSize ** 2);
+  const batches = pack(Array.from(sizes.keys()), sizes, bucket).slice(0, steps);
   const trained = loraParameters(config, lora);
   const trainer = await Trainer.create(backend, config, {
     bucket,
@@ -90,31 +90,29 @@ async function runSteps() {
     seed: 0,
     update: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
   });
-  const sizes = samples.map(sizeOfSample);
-  const times: number[] = [];
-  const losses: number[] = [];
-  for (let k = 0; k < steps; k++) {
-    const order = Array.from({ length: perStep }, (_, i) => k * perStep + i);
-    times.push(
-      await seconds(async () => {
-        losses.push((await trainer.step(samples, pack(order, sizes, bucket), k + 1, k, 1e-4)).loss);
-      }),
-    );
+  // B is zero yet, so this is the loss of the plain model on the samples of the peer's first step.
+  const first = Array.from({ length: perStep }, (_, i) => i);
+  const firstLoss = await trainer.loss(samples, pack(first, sizes, bucket));
+  const times: (Timing & { samples: number; tokens: number })[] = [];
+  for (const [k, batch] of batches.entries()) {
+    const timing = await timed(() => trainer.step(samples, [batch], k + 1, k, 1e-4));
+    const tokens = batch.reduce((sum, { sample }) => sum + sizes[sample]!.tokens, 0);
+    times.push({ ...timing, samples: batch.length, tokens });
   }
-  const timed = times.slice(number('warmup'));
-  const step = median(timed);
-  const tokens = samples.reduce((sum, s) => sum + s.ids.length, 0) / steps;
+  const counted = times.slice(number('warmup'));
+  const perSecond = (part: 'samples' | 'tokens') => median(counted.map((t) => t[part] / t.wall));
   return {
-    step_s: round(step, 4),
-    samples_per_s: round(perStep / step, 3),
-    tokens_per_s: round(tokens / step, 1),
-    first_step_s: round(times[0] as number, 4),
-    step_times_s: times.map((t) => round(t, 4)),
-    samples_per_step: perStep,
+    step_s: round(medianOf(counted, 'wall'), 4),
+    cpu_s_per_sample: round(median(counted.map((t) => t.cpu / t.samples)), 5),
+    samples_per_s: round(perSecond('samples'), 3),
+    tokens_per_s: round(perSecond('tokens'), 1),
+    first_step_s: round(times[0]!.wall, 4),
+    step_times_s: times.map((t) => round(t.wall, 4)),
+    samples_per_step: round(counted.reduce((sum, t) => sum + t.samples, 0) / counted.length, 1),
     bucket,
     lora_r: settings.r,
     lora_dropout: settings.dropout,
-    losses: losses.map((loss) => round(loss, 5)),
+    first_loss: round(firstLoss, 5),
     trainable: trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0),
   };
 }
@@ -126,7 +124,7 @@ async function runGenerate() {
   for (const batch of batchSizes) {
     const prompts = samples.slice(0, batch).map(promptOf);
     const run = (maxNewTokens: number) =>
-      seconds(async () => {
+      timed(async () => {
         const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: [], stopOnRepetition: false };
         const written = await generator.generate(prompts, options);
         if (written.some(({ ids }) => ids.length !== maxNewTokens))
@@ -134,17 +132,20 @@ async function runGenerate() {
       });
     await run(newTokens); // compiles its programs
     await run(1);
-    const [whole, first] = [[] as number[], [] as number[]];
+    const [wholes, firsts]: [Timing[], Timing[]] = [[], []];
     for (let i = 0; i < 3; i++) {
-      whole.push(await run(newTokens));
-      first.push(await run(1));
+      wholes.push(await run(newTokens));
+      firsts.push(await run(1));
     }
+    const [whole, first] = [medianOf(wholes, 'wall'), medianOf(firsts, 'wall')];
     generate.push({
       batch,
-      s: round(median(whole), 4),
-      new_tokens_per_s: round((batch * newTokens) / median(whole), 2),
-      first_token_s: round(median(first), 4),
-      decode_tokens_per_s: round((batch * (newTokens - 1)) / (median(whole) - median(first)), 2),
+      s: round(whole, 4),
+      cpu_s: round(medianOf(wholes, 'cpu'), 4),
+      new_tokens_per_s: round((batch * newTokens) / whole, 2),
+      first_token_s: round(first, 4),
+      first_token_cpu_s: round(medianOf(firsts, 'cpu'), 4),
+      decode_tokens_per_s: round((batch * (newTokens - 1)) / (whole - first), 2),
       prompt_tokens: prompts.reduce((sum, p) => sum + p.ids.length, 0),
     });
   }

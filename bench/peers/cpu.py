@@ -27,7 +27,8 @@ parser.add_argument("--lr", type=float, default=1e-4)
 parser.add_argument("--steps", type=int, default=5, help="steps timed")
 parser.add_argument("--warmup", type=int, default=1, help="steps before them")
 parser.add_argument("--new-tokens", type=int, default=32)
-parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="batch sizes of generate")
+parser.add_argument("--batches", type=lambda text: list(map(int, text.split(","))), default=[1, 16],
+                    help="batch sizes of generate, as 1,16")
 args = parser.parse_args()
 os.environ["OMP_NUM_THREADS"] = str(args.threads)  # read when torch is imported
 
@@ -116,10 +117,10 @@ def run_steps(model, samples, pad, image_id):
                                              lora_dropout=args.lora_dropout, target_modules=TARGETS)).train()
     params = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(params, lr=args.lr, weight_decay=0.0, fused=True)
-    times, tokens, losses = [], [], []
+    times, cpu, tokens, losses = [], [], [], []
     for k in range(args.warmup + args.steps):
         chosen = samples[k * args.samples_per_step:(k + 1) * args.samples_per_step]
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         parts = [batch_of(chosen[i:i + args.micro], pad, image_id) for i in range(0, len(chosen), args.micro)]
         supervised = sum(int((part["labels"] != -100).sum()) for part in parts)
         loss = 0.0
@@ -131,13 +132,16 @@ def run_steps(model, samples, pad, image_id):
         optimiser.step()
         optimiser.zero_grad()
         times.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - busy)
         losses.append(loss)
         tokens.append(sum(len(ids) for ids, *_ in chosen))
     step = statistics.median(times[args.warmup:])
-    return dict(step_s=round(step, 4), samples_per_s=round(args.samples_per_step / step, 3),
+    return dict(step_s=round(step, 4),
+                cpu_s_per_sample=round(statistics.median(cpu[args.warmup:]) / args.samples_per_step, 5),
+                samples_per_s=round(args.samples_per_step / step, 3),
                 tokens_per_s=round(statistics.mean(tokens[args.warmup:]) / step, 1), first_step_s=round(times[0], 4),
                 step_times_s=[round(t, 4) for t in times], samples_per_step=args.samples_per_step,
-                micro=args.micro, lora_r=args.lora_r, lora_dropout=args.lora_dropout, losses=[round(x, 5) for x in losses],
+                micro=args.micro, lora_r=args.lora_r, lora_dropout=args.lora_dropout, first_loss=round(losses[0], 5),
                 trainable=sum(p.numel() for p in params))
 
 
@@ -147,9 +151,9 @@ def run_generate(model, samples, pad, image_id):
     model.generation_config = GenerationConfig(do_sample=False, use_cache=True, pad_token_id=pad)  # no end token
 
     def seconds(batch, count):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         out = model.generate(**batch, max_new_tokens=count)
-        elapsed = time.perf_counter() - began
+        elapsed = time.perf_counter() - began, time.process_time() - busy
         if out.shape[1] != batch["input_ids"].shape[1] + count:
             raise SystemExit("generation ended early; the figures would be wrong")
         return elapsed
@@ -158,10 +162,12 @@ def run_generate(model, samples, pad, image_id):
     for size in args.batches:
         batch = batch_of(samples[:size], pad, image_id, prompts=True)
         seconds(batch, 2)  # warm-up
-        whole = statistics.median(seconds(batch, args.new_tokens) for _ in range(3))
-        first = statistics.median(seconds(batch, 1) for _ in range(3))
-        results.append(dict(batch=size, s=round(whole, 4), new_tokens_per_s=round(size * args.new_tokens / whole, 2),
+        wholes, firsts = zip(*((seconds(batch, args.new_tokens), seconds(batch, 1)) for _ in range(3)))
+        (whole, whole_cpu), (first, first_cpu) = ([statistics.median(part) for part in zip(*runs)]
+                                                  for runs in (wholes, firsts))
+        results.append(dict(batch=size, s=round(whole, 4), cpu_s=round(whole_cpu, 4), new_tokens_per_s=round(size * args.new_tokens / whole, 2),
                             first_token_s=round(first, 4),  # vision tower and prompt
+                            first_token_cpu_s=round(first_cpu, 4),
                             decode_tokens_per_s=round(size * (args.new_tokens - 1) / (whole - first), 2),
                             prompt_tokens=int(batch["attention_mask"].sum())))
     return dict(new_tokens=args.new_tokens, generate=results)

@@ -12,7 +12,7 @@ import { countFlops } from '../passes/cost.ts';
 import { planMemory } from '../passes/memory_plan.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
-import type { Placement } from './packing.ts';
+import type { Placement } from '../models/qwen2_vl/packing.ts';
 import type { RunConfig } from './run_config.ts';
 import type { Programs, Trainer } from './trainer.ts';
 

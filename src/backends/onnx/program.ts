@@ -36,7 +36,8 @@ export interface LoweredProgram {
 const bytes = (data: HostArray | BigInt64Array): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-export function lowerProgram(graph: Graph): LoweredProgram {
+/** @param builtIn values of states that become part of the model */
+export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArray> = new Map()): LoweredProgram {
   const onnx: OnnxGraph = { node: [], initializer: [], input: [], output: [] };
   const names = new Map<Value, string>();
   const intNames = new Map<string, string>();
@@ -64,12 +65,10 @@ export function lowerProgram(graph: Graph): LoweredProgram {
     if (origin.kind === 'node') throw new Error(`${value} is used before it is made`);
     const name = origin.kind === 'constant' ? `const.${value.id}` : `${origin.kind}.${origin.name}`;
     names.set(value, name);
-    if (origin.kind === 'constant')
-      onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(origin.data) });
-    else {
-      declare(onnx.input, name, value.type);
-      known(value);
-    }
+    const data = origin.kind === 'constant' ? origin.data : origin.kind === 'state' && builtIn.get(origin.name);
+    if (data) onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(data) });
+    else declare(onnx.input, name, value.type);
+    known(value);
     return name;
   };
   const emit: Emitter = {

@@ -8,6 +8,8 @@ export interface State {
   front: Tensor;
   /** where the next whole write goes; made at the first one */
   back: Tensor | null;
+  /** how many writes it has taken since it was set */
+  writes: number;
 }
 
 /** A tensor over the array, without a copy. */
@@ -35,7 +37,7 @@ export class Store {
 
   set(name: string, type: TensorType, data: HostArray): void {
     const front = tensorOver(type, checked(`state '${name}'`, type, data));
-    this.states.set(name, { type, shown: typeName(type), front, back: null });
+    this.states.set(name, { type, shown: typeName(type), front, back: null, writes: 0 });
   }
 
   has(name: string): boolean {
@@ -70,6 +72,7 @@ export function spare(state: State): Tensor {
 
 export function swap(state: State): void {
   [state.front, state.back] = [state.back as Tensor, state.front];
+  state.writes++;
 }
 
 export function checkRows(name: string, state: State, value: Tensor, start: Int32Array): void {
@@ -86,6 +89,7 @@ export function writeRows(state: State, value: Tensor, start: Int32Array): void 
   const rows = value.dims[2] as number;
   const from = value.data as HostArray;
   const to = state.front.data as HostArray;
+  state.writes++;
   for (let b = 0; b < batch; b++)
     for (let h = 0; h < heads; h++) {
       const head = b * heads + h;
