@@ -63,8 +63,13 @@ class Sequence {
   }
 }
 
+/** Each program keeps the memory that it ran in. */
+const MOST_PROGRAMS = 8;
+
+/** The weights must stay as they are while a generator lives: decoding programs may hold them. */
 export class Generator {
-  private readonly programs = new Map<string, Promise<Executable>>();
+  /** the one used last stands last */
+  private readonly programs = new Map<string, Executable>();
 
   /** @param lora the adapter whose states are in the backend, or null for the plain (or merged) model */
   constructor(
@@ -165,14 +170,22 @@ export class Generator {
     return program.run({ ids, positions, lengths });
   }
 
-  /** The weights stay as they are while a generator lives; decoding, which reads them all for few tokens, gains by it. */
-  private program(key: string, trace: (scope: Scope) => Graph, frozen: boolean): Promise<Executable> {
-    const found = this.programs.get(key);
-    if (found) return found;
-    const scope = new Scope(new Graph(this.backend.decomposed), { lora: this.lora });
-    const compiled = this.backend.compile(trace(scope), { frozen });
-    this.programs.set(key, compiled);
-    return compiled;
+  /** The program of this key, compiled when it is new; the one unused for longest makes room. */
+  private async program(key: string, trace: (scope: Scope) => Graph, frozen: boolean): Promise<Executable> {
+    let program = this.programs.get(key);
+    if (!program) {
+      if (this.programs.size === MOST_PROGRAMS) {
+        const [oldest, unused] = this.programs.entries().next().value as [string, Executable];
+        this.programs.delete(oldest);
+        await unused.dispose();
+      }
+      program = await this.backend.compile(trace(new Scope(new Graph(this.backend.decomposed), { lora: this.lora })), {
+        frozen,
+      });
+    }
+    this.programs.delete(key);
+    this.programs.set(key, program);
+    return program;
   }
 
   /** Makes caches [batch, kvHeads, length, d], keeping the first `kept` rows of each. */
@@ -193,7 +206,7 @@ export class Generator {
 
   /** Frees the compiled programs and the cache. */
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
+    for (const program of this.programs.values()) await program.dispose();
     this.programs.clear();
     for (let layer = 0; layer < this.config.text.layers; layer++)
       for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));
