@@ -10,7 +10,7 @@ import { parameters } from '../src/models/qwen2_vl/parameters.ts';
 import { Processor } from '../src/models/qwen2_vl/processor.ts';
 import { encodeRows, promptOf, sizeOfSample } from '../src/train/dataset.ts';
 import { LORA_TARGETS } from '../src/train/run_config.ts';
-import { Trainer } from '../src/train/trainer.ts';
+import { Trainer, type TrainerOptions, tracePrograms } from '../src/train/trainer.ts';
 import { median, round } from './statistics.ts';
 
 const { positionals, values } = parseArgs({
@@ -47,7 +47,7 @@ await loadWeights(modelFolder, config, backend);
 const began = performance.now();
 const count = values.mode === 'step' ? steps * perStep : Math.max(...batchSizes);
 const rows = (await readConversations(dataFile)).slice(0, count);
-const { samples } = await encodeRows(rows, processor, values.prompt, 'reading');
+const { samples } = await encodeRows(rows, processor, { prompt: values.prompt, replaces: true }, 'reading');
 const prepared = performance.now() - began;
 if (samples.length < count) throw new Error(`${dataFile}: ${count} readable samples are needed, got ${samples.length}`);
 
@@ -81,7 +81,7 @@ async function runSteps() {
   const bucket = chooseBucket(sizes, perStep * meanTokens, 1 << 20, config.vision.mergeSize ** 2);
   const batches = pack(Array.from(sizes.keys()), sizes, bucket).slice(0, steps);
   const trained = loraParameters(config, lora);
-  const trainer = await Trainer.create(backend, config, {
+  const options: TrainerOptions = {
     bucket,
     accumulate: 1,
     lora,
@@ -89,7 +89,11 @@ async function runSteps() {
     dropout: settings.dropout,
     seed: 0,
     update: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
-  });
+    precision: 'f32',
+    // The tower runs in every step, as the peer's does, though it is frozen.
+    keepFeatures: null,
+  };
+  const trainer = await Trainer.create(backend, config, options, tracePrograms(backend, config, options));
   // B is zero yet, so this is the loss of the plain model on the samples of the peer's first step.
   const first = Array.from({ length: perStep }, (_, i) => i);
   const firstLoss = await trainer.loss(samples, pack(first, sizes, bucket));

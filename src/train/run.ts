@@ -9,7 +9,7 @@ import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } from '../models/qwen2_vl/adapter.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
-import { chooseBucket, misfit, pack } from '../models/qwen2_vl/packing.ts';
+import { chooseBucket, misfit, type Placement, pack } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
