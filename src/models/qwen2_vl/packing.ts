@@ -70,7 +70,7 @@ class OpenBatch {
   }
 }
 
-/** Batches that are open at once. Of 380 formulas four leave 6 % of the tokens empty, one leaves 14 %. */
+/** Batches that are open at once. Of 380 formulas in batches of 2016 tokens four leave 8 % empty, one leaves 14 %. */
 const OPEN = 4;
 
 /** Packs samples in about the given order: each goes to the first open batch that takes it. */
