@@ -5,7 +5,7 @@ import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
 import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
-import { pack, type SampleSize } from '../../src/train/packing.ts';
+import { pack, type SampleSize } from '../../src/models/qwen2_vl/packing.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
 const LORA = {

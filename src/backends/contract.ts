@@ -10,6 +10,14 @@ export interface Executable {
   dispose(): Promise<void>;
 }
 
+export interface CompileOptions {
+  /**
+   * The states that the program only reads stay as they are while it lives, so a backend may build them in. A run after
+   * one was changed all the same is an error.
+   */
+  readonly frozen?: boolean;
+}
+
 export interface Backend {
   readonly name: string;
   /** Ops that this backend wants built from their decomposition: pass it to `new Graph(…)`. */
@@ -21,5 +29,5 @@ export interface Backend {
   hasState(name: string): boolean;
   deleteState(name: string): void;
   /** Every state the graph names must exist, with the same type, when the program runs. */
-  compile(graph: Graph): Promise<Executable>;
+  compile(graph: Graph, options?: CompileOptions): Promise<Executable>;
 }

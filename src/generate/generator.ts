@@ -1,16 +1,16 @@
 // Writes text for images: prefill of a batch of prompts, then decoding steps over a KV cache that grows by doubling.
-import type { Backend, Executable } from '../backends/contract.ts';
+import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
-import type { EncodedSample, PlacedSample } from '../models/qwen2_vl/batch.ts';
-import { packedInputs } from '../models/qwen2_vl/batch.ts';
+import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
-import { type Bucket, decode, prefill } from '../models/qwen2_vl/programs.ts';
+import { type CacheSize, type Choice, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
 import { type LoraSpec, Scope } from '../nn/scope.ts';
 import { Random } from '../shared/random.ts';
+import { packPrompts, sizeClass } from './prompts.ts';
 import { isLooping } from './repetition.ts';
-import { type Choice, chooseToken, GREEDY, type SamplingOptions } from './sampling.ts';
+import { type ChosenToken, chooseToken, GREEDY, isGreedy, type SamplingOptions } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
@@ -46,7 +46,7 @@ class Sequence {
     readonly ropeDelta: number,
   ) {}
 
-  take({ token, probability }: Choice, options: GenerateOptions): void {
+  take({ token, probability }: ChosenToken, options: GenerateOptions): void {
     this.probability += probability;
     this.count++;
     if (options.stopIds.includes(token)) {
@@ -63,12 +63,13 @@ class Sequence {
   }
 }
 
-const roundUp = (n: number, multiple: number): number => Math.ceil(n / multiple) * multiple;
-/** Sizes are rounded up to few buckets, so that few programs are compiled. */
-const powerBucket = (n: number, least: number): number => Math.max(least, 2 ** Math.ceil(Math.log2(Math.max(1, n))));
+/** Each program keeps the memory that it ran in. */
+const MOST_PROGRAMS = 8;
 
+/** The weights must stay as they are while a generator lives: decoding programs may hold them. */
 export class Generator {
-  private readonly programs = new Map<string, Promise<Executable>>();
+  /** the one used last stands last */
+  private readonly programs = new Map<string, Executable>();
 
   /** @param lora the adapter whose states are in the backend, or null for the plain (or merged) model */
   constructor(
@@ -95,64 +96,70 @@ export class Generator {
     });
     if (sequences.length === 0) return [];
     const random = Random.from(options.seed);
-    const batch = powerBucket(sequences.length, 1);
+    const choice: Choice = isGreedy(options) ? 'greedy' : 'logits';
     const vocabulary = this.config.text.vocabSize;
-    const take = (logits: Float32Array) =>
+    const take = ({ logits, token, probability }: Tensors) =>
       sequences.forEach((sequence, b) => {
         if (sequence.stop) return;
-        const row = logits.subarray(b * vocabulary, (b + 1) * vocabulary);
-        const seen = options.repetitionPenalty === 1 ? [] : [...sequence.prompt.ids, ...sequence.ids];
-        const choice = chooseToken(row, seen, options, random);
-        sequence.take(choice, options);
-        if (sequence.stop !== 'stop_token') onToken?.(b, choice.token);
+        let chosen: ChosenToken;
+        if (logits) {
+          const row = logits.subarray(b * vocabulary, (b + 1) * vocabulary) as Float32Array;
+          const seen = options.repetitionPenalty === 1 ? [] : [...sequence.prompt.ids, ...sequence.ids];
+          chosen = chooseToken(row, seen, options, random);
+        } else chosen = { token: token![b] as number, probability: probability![b] as number };
+        sequence.take(chosen, options);
+        if (sequence.stop !== 'stop_token') onToken?.(b, chosen.token);
       });
 
     const longest = Math.max(...prompts.map((prompt) => prompt.ids.length));
-    let length = powerBucket(longest + Math.min(options.maxNewTokens, 64), 64);
-    this.resizeCache(batch, length, 0);
-    take(await this.prefill(prompts, batch, length));
+    const batch = 2 ** Math.ceil(Math.log2(sequences.length));
+    let cache: CacheSize = { batch, length: sizeClass(longest + Math.min(options.maxNewTokens, 64), 2, 64) };
+    this.resizeCache(cache, 0);
+    take(await this.prefill(prompts, cache, choice));
     while (sequences.some((sequence) => !sequence.stop)) {
       const lengths = Int32Array.from({ length: batch }, (_, b) => {
         const sequence = sequences[b];
         return sequence ? sequence.prompt.ids.length + Math.max(0, sequence.ids.length - 1) : 0;
       });
-      if (Math.max(...lengths) >= length) {
-        this.resizeCache(batch, 2 * length, length);
-        length *= 2;
+      if (Math.max(...lengths) >= cache.length) {
+        const { length } = cache;
+        cache = { batch, length: 2 * length };
+        this.resizeCache(cache, length);
       }
-      take(await this.step(sequences, lengths, length));
+      take(await this.step(sequences, lengths, cache, choice));
     }
     return sequences.map((sequence) => sequence.result());
   }
 
-  /** Logits [batch, V] of each prompt's last token. */
-  private async prefill(prompts: readonly EncodedSample[], batch: number, length: number): Promise<Float32Array> {
-    const mergeArea = this.config.vision.mergeSize ** 2;
-    const counts = prompts.flatMap((p) => p.images.map(({ grid: [t, h, w] }) => t * h * w));
-    const row = roundUp(Math.max(...prompts.map((p) => p.ids.length)), 32);
-    const patchRow = powerBucket(Math.max(1, ...counts), 16 * mergeArea);
-    const patchRows = Math.max(1, counts.length) <= batch ? batch : powerBucket(counts.length, 1);
-    const patches = counts.length ? patchRows * patchRow : 0;
-    const bucket: Bucket = { tokens: batch * row, row, patches, patchRow, labels: 0 };
-    let image = 0;
-    const placed: PlacedSample[] = prompts.map((sample, b) => ({
-      sample: { ...sample, labelStart: sample.ids.length },
-      start: b * row,
-      segment: 1,
-      patchStarts: sample.images.map(() => image++ * patchRow),
-    }));
-    const program = await this.program(`prefill ${JSON.stringify(bucket)} ${length}`, (scope) =>
-      prefill(scope, this.config, bucket, length),
+  /** Fills the caches with the prompts, and chooses each one's first token. */
+  private async prefill(prompts: readonly EncodedSample[], cache: CacheSize, choice: Choice): Promise<Tensors> {
+    const { bucket, placed } = packPrompts(prompts, this.config.vision.mergeSize ** 2);
+    const filled = Math.min(cache.length, sizeClass(Math.max(...prompts.map((p) => p.ids.length)), 2, 32));
+    const program = await this.program(
+      `prefill ${JSON.stringify([bucket, cache, filled, choice])}`,
+      (scope) => prefill(scope, this.config, bucket, cache, filled, choice),
+      false,
     );
-    const last = Int32Array.from({ length: batch }, (_, b) => b * row + (prompts[b]?.ids.length ?? 1) - 1);
-    const { logits } = await program.run({ ...packedInputs(this.config, bucket, placed, 0), last });
-    return logits as Float32Array;
+    const last = new Int32Array(cache.batch);
+    const places = new Int32Array(cache.batch * filled);
+    placed.forEach(({ sample: { ids }, start }, b) => {
+      last[b] = start + ids.length - 1;
+      for (let i = 0; i < ids.length; i++) places[b * filled + i] = start + i;
+    });
+    return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
   }
 
-  private async step(sequences: readonly Sequence[], lengths: Int32Array, length: number): Promise<Float32Array> {
-    const batch = lengths.length;
-    const program = await this.program(`decode ${batch} ${length}`, (scope) =>
-      decode(scope, this.config, batch, length),
+  private async step(
+    sequences: readonly Sequence[],
+    lengths: Int32Array,
+    cache: CacheSize,
+    choice: Choice,
+  ): Promise<Tensors> {
+    const { batch } = cache;
+    const program = await this.program(
+      `decode ${JSON.stringify([cache, choice])}`,
+      (scope) => decode(scope, this.config, cache, choice),
+      true,
     );
     const ids = new Int32Array(batch);
     const positions = new Int32Array(3 * batch);
@@ -160,21 +167,29 @@ export class Generator {
       ids[b] = sequence.ids.at(-1) ?? 0;
       for (let axis = 0; axis < 3; axis++) positions[axis * batch + b] = (lengths[b] as number) + sequence.ropeDelta;
     });
-    const { logits } = await program.run({ ids, positions, lengths });
-    return logits as Float32Array;
+    return program.run({ ids, positions, lengths });
   }
 
-  private program(key: string, trace: (scope: Scope) => Graph): Promise<Executable> {
-    const found = this.programs.get(key);
-    if (found) return found;
-    const scope = new Scope(new Graph(this.backend.decomposed), { lora: this.lora });
-    const compiled = this.backend.compile(trace(scope));
-    this.programs.set(key, compiled);
-    return compiled;
+  /** The program of this key, compiled when it is new; the one unused for longest makes room. */
+  private async program(key: string, trace: (scope: Scope) => Graph, frozen: boolean): Promise<Executable> {
+    let program = this.programs.get(key);
+    if (!program) {
+      if (this.programs.size === MOST_PROGRAMS) {
+        const [oldest, unused] = this.programs.entries().next().value as [string, Executable];
+        this.programs.delete(oldest);
+        await unused.dispose();
+      }
+      program = await this.backend.compile(trace(new Scope(new Graph(this.backend.decomposed), { lora: this.lora })), {
+        frozen,
+      });
+    }
+    this.programs.delete(key);
+    this.programs.set(key, program);
+    return program;
   }
 
   /** Makes caches [batch, kvHeads, length, d], keeping the first `kept` rows of each. */
-  private resizeCache(batch: number, length: number, kept: number): void {
+  private resizeCache({ batch, length }: CacheSize, kept: number): void {
     const { layers, kvHeads, headDim } = this.config.text;
     for (let layer = 0; layer < layers; layer++)
       for (const part of ['k', 'v'] as const) {
@@ -191,7 +206,7 @@ export class Generator {
 
   /** Frees the compiled programs and the cache. */
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await (await program).dispose();
+    for (const program of this.programs.values()) await program.dispose();
     this.programs.clear();
     for (let layer = 0; layer < this.config.text.layers; layer++)
       for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));

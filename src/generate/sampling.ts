@@ -14,7 +14,11 @@ export interface SamplingOptions {
 
 export const GREEDY: SamplingOptions = { temperature: 0, topK: 0, topP: 1, repetitionPenalty: 1 };
 
-export interface Choice {
+/** Whether the likeliest token is always taken, which a program can do by itself. */
+export const isGreedy = ({ temperature, repetitionPenalty }: SamplingOptions): boolean =>
+  temperature === 0 && repetitionPenalty === 1;
+
+export interface ChosenToken {
   readonly token: number;
   /** the model's own probability of the token, before temperature and filters */
   readonly probability: number;
@@ -26,7 +30,7 @@ export function chooseToken(
   seen: Iterable<number>,
   options: SamplingOptions,
   random: Random,
-): Choice {
+): ChosenToken {
   const max = maximum(logits);
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - max);

@@ -1,11 +1,11 @@
 // Labelled images to encoded samples; what cannot be used is refused by name, never cut.
 import type { Conversation } from '../data/conversation.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
+import type { SampleSize } from '../models/qwen2_vl/packing.ts';
 import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
 import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
-import type { SampleSize } from './packing.ts';
 
 export const DEFAULT_PROMPT = 'Convert the formula to LaTeX.';
 

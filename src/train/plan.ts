@@ -1,7 +1,8 @@
 // The order of a run: which samples each optimiser step sees, as a pure function of the seed, so that a run can resume.
+
+import { type Placement, pack, type SampleSize } from '../models/qwen2_vl/packing.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import { Random } from '../shared/random.ts';
-import { type Placement, pack, type SampleSize } from './packing.ts';
 
 export interface PlannedStep {
   readonly epoch: number;

@@ -5,6 +5,7 @@ import type { Backend } from '../backends/contract.ts';
 import type { Value } from '../graph/graph.ts';
 import { bytesOf, sizeOf } from '../graph/types.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
+import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { linearModules, parameters, type Tower, towerOf } from '../models/qwen2_vl/parameters.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import { type LoraSpec, loraScale } from '../nn/scope.ts';
@@ -12,7 +13,6 @@ import { countFlops } from '../passes/cost.ts';
 import { planMemory } from '../passes/memory_plan.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
-import type { Placement } from './packing.ts';
 import type { RunConfig } from './run_config.ts';
 import type { Programs, Trainer } from './trainer.ts';
 

@@ -22,7 +22,7 @@ const choice = <const T extends readonly [string, ...string[]]>(names: T, fallba
     .describe(`one of ${names.join(', ')}`);
 const beta = z.number().min(0).lt(1);
 
-const LORA_TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+export const LORA_TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 
 /** Defaults are the tutorial's settings, mended; recipes/latex-ocr.yaml lists the mends. Paths are relative to the
  * working directory. */

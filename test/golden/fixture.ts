@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'vitest';
 import type { Backend, Tensors } from '../../src/backends/contract.ts';
 import { SafetensorsFile } from '../../src/formats/safetensors.ts';
+import { packPrompts } from '../../src/generate/prompts.ts';
 import { type EncodedSample, type PlacedSample, packedInputs } from '../../src/models/qwen2_vl/batch.ts';
 import { type Qwen2VLConfig, readConfig } from '../../src/models/qwen2_vl/config.ts';
 import type { Grid } from '../../src/models/qwen2_vl/positions.ts';
@@ -97,7 +98,7 @@ export class Fixture {
 
   /** A backend whose programs find the fixture's patches where their batch has put the images of these prompts. */
   withPixels(backend: Backend, prompts: readonly EncodedSample[]): Backend {
-    const images = prompts.flatMap((prompt) => this.pixelsOf(prompt));
+    const { placed } = packPrompts(prompts, this.config.vision.mergeSize ** 2);
     return {
       name: backend.name,
       decomposed: backend.decomposed,
@@ -105,20 +106,18 @@ export class Fixture {
       getState: (name) => backend.getState(name),
       hasState: (name) => backend.hasState(name),
       deleteState: (name) => backend.deleteState(name),
-      compile: async (graph) => {
-        const program = await backend.compile(graph);
+      compile: async (graph, options) => {
+        const program = await backend.compile(graph, options);
         return {
           dispose: () => program.dispose(),
           run: (inputs) => {
             const segments = inputs.patch_segments;
             if (!segments) return program.run(inputs);
             const patches = new Float32Array(segments.length * PATCH);
-            let at = 0;
-            for (const pixels of images) {
-              while (segments[at] === 0) at++;
-              patches.set(pixels, at * PATCH);
-              at += pixels.length / PATCH;
-            }
+            for (const { sample, patchStarts } of placed)
+              this.pixelsOf(sample).forEach((pixels, i) => {
+                patches.set(pixels, (patchStarts[i] as number) * PATCH);
+              });
             return program.run({ ...inputs, patches });
           },
         };

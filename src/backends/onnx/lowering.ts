@@ -43,6 +43,12 @@ const reduce =
     else emit.node(opType, [x!, emit.ints(axes)], outputs, { keepdims: keep ? 1 : 0 });
   };
 
+/** A 2-D product, which may take a third operand to add. */
+export const gemm: Lowering = (emit, node, inputs, outputs) => {
+  const { transA, transB } = attrs<{ transA: boolean; transB: boolean }>(node);
+  emit.node('Gemm', inputs, outputs, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 });
+};
+
 export const lowerings: Record<OpName, Lowering | 'decompose'> = {
   adamw: 'decompose',
   add: plain('Add'),
@@ -86,10 +92,9 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
   log: plain('Log'),
   matmul: (emit, node, inputs, outputs) => {
     const { transA, transB } = attrs<{ transA: boolean; transB: boolean }>(node);
-    const flags = { transA: transA ? 1 : 0, transB: transB ? 1 : 0 };
     if (!transA && !transB) emit.node('MatMul', inputs, outputs);
-    else if (input(node, 0).shape.length === 2) emit.node('Gemm', inputs, outputs, flags);
-    else emit.node('FusedMatMul', inputs, outputs, flags, MS);
+    else if (input(node, 0).shape.length === 2) gemm(emit, node, inputs, outputs);
+    else emit.node('FusedMatMul', inputs, outputs, { transA: transA ? 1 : 0, transB: transB ? 1 : 0 }, MS);
   },
   maximum: plain('Max'),
   mul: plain('Mul'),
@@ -110,7 +115,14 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
     });
   },
   rms_norm_grad: 'decompose',
-  rope: 'decompose',
+  // The heads side by side are what RotaryEmbedding calls hidden; the tables hold each token's own angles in order.
+  rope: (emit, node, [x, cos, sin], outputs) => {
+    const [tokens, heads, width] = input(node, 0).shape as [number, number, number];
+    const [flat] = emit.node('Reshape', [x!, emit.ints([1, tokens, heads * width])], 1, { allowzero: 1 });
+    const turn = attrs<{ inverse: boolean }>(node).inverse ? emit.node('Neg', [sin!], 1)[0]! : sin!;
+    const [turned] = emit.node('RotaryEmbedding', [flat!, emit.ints([0]), cos!, turn], 1, { num_heads: heads }, MS);
+    emit.node('Reshape', [turned!, emit.ints([tokens, heads, width])], outputs, { allowzero: 1 });
+  },
   // Not ScatterND: with equal ids its threads race, and sums are lost (seen in 1.30). ScatterElements adds in order.
   scatter_add_rows: (emit, node, [values, ids], outputs) => {
     const { shape, dtype } = node.outputs[0] as Value;

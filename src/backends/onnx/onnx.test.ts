@@ -61,6 +61,47 @@ describe('numbers at real sizes', () => {
         }
   });
 
+  test('a product takes along what is added to it: a row, a column, a matrix, a product, a scalar', async () => {
+    const [m, k, n] = [3, 4, 5];
+    const [a, b] = [floats([m, k]), floats([k, n])];
+    const product = (r: number, c: number) => {
+      let sum = 0;
+      for (let t = 0; t < k; t++) sum += a[r * k + t]! * b[t * n + c]!;
+      return sum;
+    };
+    for (const shape of [[n], [m, 1], [m, n], []]) {
+      const addend = floats(shape);
+      const [rows, columns] = [shape.length === 2, shape.at(-1) === n];
+      const of = (r: number, c: number) => addend[(rows ? r * (columns ? n : 1) : 0) + (columns ? c : 0)]!;
+      const { program } = await build((g) => {
+        const [x, w, bias] = [
+          g.input('a', [m, k], 'f32'),
+          g.input('b', [k, n], 'f32'),
+          g.input('addend', shape, 'f32'),
+        ];
+        const shared = matmul(neg(x), w);
+        return {
+          right: add(matmul(x, w), bias),
+          left: add(bias, matmul(neg(x), neg(w))),
+          both: add(matmul(x, neg(w)), matmul(x, add(w, w))),
+          // an output as well, so no sum may take it away
+          shared,
+          kept: add(shared, bias),
+        };
+      });
+      const out = await program.run({ a, b, addend });
+      for (let r = 0; r < m; r++)
+        for (let c = 0; c < n; c++) {
+          const [at, y] = [r * n + c, product(r, c)];
+          for (const name of ['right', 'left']) expect(out[name]![at], name).toBeCloseTo(y + of(r, c), 5);
+          expect(out.both![at]).toBeCloseTo(y, 5);
+          expect(out.shared![at]).toBeCloseTo(-y, 5);
+          expect(out.kept![at]).toBeCloseTo(of(r, c) - y, 5);
+        }
+      await program.dispose();
+    }
+  });
+
   test('rms_norm and its rstd', async () => {
     const [tokens, width] = [33, 257];
     const { program } = await build((g) => {
@@ -169,6 +210,32 @@ describe('states', () => {
       [1, 2],
       [7],
     ]);
+  });
+
+  test('frozen states are built in; a program that holds one that has changed refuses to run', async () => {
+    const backend = await createOnnxBackend();
+    backend.setState('w', F32([2]), Float32Array.of(2, 3));
+    backend.setState('sum', F32([2]), new Float32Array(2));
+    const graph = new Graph(backend.decomposed);
+    const [w, sum] = [graph.state('w', [2], 'f32'), graph.state('sum', [2], 'f32')];
+    graph.assign(sum, add(sum, mul(w, graph.input('x', [2], 'f32'))));
+    const program = await backend.compile(graph, { frozen: true });
+    const x = Float32Array.of(1, 10);
+    await program.run({ x });
+    await program.run({ x });
+    expect([...backend.getState('sum').data]).toEqual([4, 60]);
+
+    const writer = new Graph(backend.decomposed);
+    writer.assign(writer.state('w', [2], 'f32'), neg(writer.state('w', [2], 'f32')));
+    const flip = await backend.compile(writer);
+    // twice: the first array is in place again, with other numbers
+    for (let i = 0; i < 2; i++) {
+      await flip.run({});
+      await expect(program.run({ x })).rejects.toThrow("state 'w' has changed since a program was compiled");
+    }
+    backend.setState('w', F32([2]), Float32Array.of(2, 3));
+    await expect(program.run({ x })).rejects.toThrow("state 'w' has changed");
+    expect([...backend.getState('sum').data]).toEqual([4, 60]);
   });
 
   test('row writes land in place, at each sequence’s own row', async () => {

@@ -3,7 +3,8 @@ import type { Graph, Node, Origin, Value } from '../../graph/graph.ts';
 import type { HostArray, TensorType } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
-import { type Emitter, lowerings, ONNX_TYPE, toAttributes } from './lowering.ts';
+import { biasedProducts } from './fusion.ts';
+import { type Emitter, gemm, lowerings, ONNX_TYPE, toAttributes } from './lowering.ts';
 import { encodeModel, type OnnxGraph } from './proto.ts';
 
 /** A dropout mask that the host makes before each run; its tick is an input, a state or a constant. */
@@ -35,7 +36,8 @@ export interface LoweredProgram {
 const bytes = (data: HostArray | BigInt64Array): Uint8Array =>
   new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 
-export function lowerProgram(graph: Graph): LoweredProgram {
+/** @param builtIn values of states that become part of the model */
+export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArray> = new Map()): LoweredProgram {
   const onnx: OnnxGraph = { node: [], initializer: [], input: [], output: [] };
   const names = new Map<Value, string>();
   const intNames = new Map<string, string>();
@@ -63,12 +65,10 @@ export function lowerProgram(graph: Graph): LoweredProgram {
     if (origin.kind === 'node') throw new Error(`${value} is used before it is made`);
     const name = origin.kind === 'constant' ? `const.${value.id}` : `${origin.kind}.${origin.name}`;
     names.set(value, name);
-    if (origin.kind === 'constant')
-      onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(origin.data) });
-    else {
-      declare(onnx.input, name, value.type);
-      known(value);
-    }
+    const data = origin.kind === 'constant' ? origin.data : origin.kind === 'state' && builtIn.get(origin.name);
+    if (data) onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(data) });
+    else declare(onnx.input, name, value.type);
+    known(value);
     return name;
   };
   const emit: Emitter = {
@@ -92,7 +92,11 @@ export function lowerProgram(graph: Graph): LoweredProgram {
       return name;
     },
   };
+  const nodes = liveNodes(graph);
+  const biased = biasedProducts(graph, nodes);
+  const absorbed = new Set([...biased.values()].map(({ product }) => product));
   const lower = (node: Node) => {
+    if (absorbed.has(node)) return;
     const lowering = lowerings[node.op.name as OpName];
     if (lowering === 'decompose')
       throw new Error(`${node.op.name} was to be decomposed: trace with this backend's set`);
@@ -112,9 +116,11 @@ export function lowerProgram(graph: Graph): LoweredProgram {
       return;
     }
     for (const out of node.outputs) onnxType(out.type);
-    lowering(emit, node, node.inputs.map(nameOf), outputs);
+    const sum = biased.get(node);
+    if (sum) gemm(emit, sum.product, [...sum.product.inputs, sum.addend].map(nameOf), outputs);
+    else lowering(emit, node, node.inputs.map(nameOf), outputs);
   };
-  for (const node of liveNodes(graph)) lower(node);
+  for (const node of nodes) lower(node);
 
   // What is no node's output, or is one already, goes through an Identity: ONNX wants each output once, and made.
   const taken = new Set<string>();

@@ -1,13 +1,13 @@
-// The states of the backend: tensors over typed arrays, with the second buffers that whole writes go to.
+// The states of the backend: tensors over typed arrays.
 import { Tensor } from 'onnxruntime-node';
-import { type HostArray, hostArray, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
+import { type HostArray, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
 
 export interface State {
   readonly type: TensorType;
   readonly shown: string;
-  front: Tensor;
-  /** where the next whole write goes; made at the first one */
-  back: Tensor | null;
+  tensor: Tensor;
+  /** how many writes it has taken since it was set */
+  writes: number;
 }
 
 /** A tensor over the array, without a copy. */
@@ -34,8 +34,8 @@ export class Store {
   private last: Promise<unknown> = Promise.resolve();
 
   set(name: string, type: TensorType, data: HostArray): void {
-    const front = tensorOver(type, checked(`state '${name}'`, type, data));
-    this.states.set(name, { type, shown: typeName(type), front, back: null });
+    const tensor = tensorOver(type, checked(`state '${name}'`, type, data));
+    this.states.set(name, { type, shown: typeName(type), tensor, writes: 0 });
   }
 
   has(name: string): boolean {
@@ -62,14 +62,9 @@ export class Store {
   }
 }
 
-/** The tensor that a whole write fills; `swap` then makes it the state. */
-export function spare(state: State): Tensor {
-  state.back ??= tensorOver(state.type, hostArray(state.type));
-  return state.back;
-}
-
-export function swap(state: State): void {
-  [state.front, state.back] = [state.back as Tensor, state.front];
+export function replace(state: State, tensor: Tensor): void {
+  state.tensor = tensor;
+  state.writes++;
 }
 
 export function checkRows(name: string, state: State, value: Tensor, start: Int32Array): void {
@@ -85,7 +80,8 @@ export function writeRows(state: State, value: Tensor, start: Int32Array): void 
   const [batch, heads, length, width] = state.type.shape as [number, number, number, number];
   const rows = value.dims[2] as number;
   const from = value.data as HostArray;
-  const to = state.front.data as HostArray;
+  const to = state.tensor.data as HostArray;
+  state.writes++;
   for (let b = 0; b < batch; b++)
     for (let h = 0; h < heads; h++) {
       const head = b * heads + h;

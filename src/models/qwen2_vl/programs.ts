@@ -1,12 +1,20 @@
 // The programs of Qwen2-VL that the trainer and the generator trace: packed loss, prefill and one decoding step.
 import type { Graph, Value } from '../../graph/graph.ts';
+import { greedyChoice } from '../../nn/greedy.ts';
 import type { Scope } from '../../nn/scope.ts';
-import { gatherRows } from '../../ops/gather_rows.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { reshape } from '../../ops/reshape.ts';
 import type { Qwen2VLConfig } from './config.ts';
-import { cachingAttention, decoder, embed, fillingAttention, headWeight, packedAttention } from './text.ts';
+import {
+  type Attend,
+  cachingAttention,
+  decoder,
+  embed,
+  fillingAttention,
+  headWeight,
+  packedAttention,
+} from './text.ts';
 import { visionTower } from './vision.ts';
 
 /** The static sizes of a packed batch. */
@@ -32,22 +40,23 @@ export const featuresShape = ({ text }: Qwen2VLConfig, rows: number): number[] =
 /** Rows of logits computed at once: bounds the memory of the head at vocabulary × this. */
 const HEAD_CHUNK = 512;
 
+/** Hidden states of a packed batch: every token's [T, H], or those of `rows` alone. */
 function hiddenStates(
   scope: Scope,
   config: Qwen2VLConfig,
   bucket: Bucket,
-  attend: (segments: Value) => Parameters<typeof decoder>[5],
-  limit: number,
-) {
+  attend: (segments: Value) => Attend,
+  rows?: Value,
+): Value {
   const { graph } = scope;
-  const { tokens } = bucket;
+  const { tokens, row } = bucket;
   const ids = graph.input('ids', [tokens], 'i32');
   const positions = graph.input('positions', [3, tokens], 'i32');
   const segments = graph.input('segments', [tokens], 'i32');
   const features = featuresOf(scope, config, bucket);
   const image = features && { features, index: graph.input('image_index', [tokens], 'i32') };
   const x = embed(scope, config, ids, image);
-  return decoder(scope, config, x, positions, limit, attend(segments));
+  return decoder(scope, config, x, positions, row, attend(segments), rows);
 }
 
 function featuresOf(scope: Scope, config: Qwen2VLConfig, bucket: Bucket): Value | undefined {
@@ -94,16 +103,9 @@ function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, pat
  */
 export function packedLoss(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, headTrained: boolean): Value {
   const { graph } = scope;
-  const hidden = hiddenStates(
-    scope,
-    config,
-    bucket,
-    (segments) => packedAttention(config, segments, bucket.row),
-    bucket.row,
-  );
-  const rows = gatherRows(hidden, graph.input('label_rows', [bucket.labels], 'i32'));
+  const attend = (segments: Value) => packedAttention(config, segments, bucket.row);
   return linearCrossEntropy(
-    rows,
+    hiddenStates(scope, config, bucket, attend, graph.input('label_rows', [bucket.labels], 'i32')),
     headWeight(scope, config),
     graph.input('targets', [bucket.labels], 'i32'),
     graph.input('weights', [bucket.labels], 'f32'),
@@ -113,43 +115,55 @@ export function packedLoss(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, 
 
 /** Every token's logits [T, V] of a packed batch, as output 'logits': for checks against a reference. */
 export function packedLogits(scope: Scope, config: Qwen2VLConfig, bucket: Bucket): void {
-  const hidden = hiddenStates(
-    scope,
-    config,
-    bucket,
-    (segments) => packedAttention(config, segments, bucket.row),
-    bucket.row,
-  );
+  const attend = (segments: Value) => packedAttention(config, segments, bucket.row);
+  const hidden = hiddenStates(scope, config, bucket, attend);
   scope.graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
 }
 
-/**
- * Prefill of B prompts, one a packing row, into a cache of length L. Besides the packed inputs: last i32 [B], the
- * hidden row of each prompt's last token. Output logits [B, V].
- */
-export function prefill(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, length: number): Graph {
+/** What generation reads: the logits [B, V], or of the likeliest tokens `token` i32 [B] and `probability` f32 [B]. */
+export type Choice = 'logits' | 'greedy';
+
+function choose(scope: Scope, config: Qwen2VLConfig, hidden: Value, choice: Choice): Graph {
   const { graph } = scope;
-  const batch = bucket.tokens / bucket.row;
-  const hidden = hiddenStates(
-    scope,
-    config,
-    bucket,
-    (segments) => fillingAttention(scope, config, segments, bucket.row, length),
-    bucket.row,
-  );
-  const last = gatherRows(hidden, graph.input('last', [batch], 'i32'));
-  graph.output('logits', matmul(last, headWeight(scope, config), { transB: true }));
+  const logits = matmul(hidden, headWeight(scope, config), { transB: true });
+  const outputs = choice === 'logits' ? { logits } : greedyChoice(logits);
+  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
   return graph;
 }
 
-/** One decoding step of B sequences over a cache of length L. Inputs ids, lengths i32 [B], positions [3, B]. */
-export function decode(scope: Scope, config: Qwen2VLConfig, batch: number, length: number): Graph {
+/** The cache of a generating batch. */
+export interface CacheSize {
+  /** B: sequences */
+  readonly batch: number;
+  /** L: tokens that a sequence can hold */
+  readonly length: number;
+}
+
+/**
+ * Prefill of B prompts, packed as a training batch is, which also fills the first `filled` rows of their caches.
+ * Besides the packed inputs: last i32 [B], the packed token that ends each prompt; places i32 [B·filled], the packed
+ * token of every cache row.
+ */
+export function prefill(
+  scope: Scope,
+  config: Qwen2VLConfig,
+  bucket: Bucket,
+  cache: CacheSize,
+  filled: number,
+  choice: Choice,
+): Graph {
+  const { graph } = scope;
+  const places = graph.input('places', [cache.batch * filled], 'i32');
+  const attend = (segments: Value) => fillingAttention(scope, config, segments, bucket.row, places, cache);
+  const last = graph.input('last', [cache.batch], 'i32');
+  return choose(scope, config, hiddenStates(scope, config, bucket, attend, last), choice);
+}
+
+/** One decoding step of B sequences. Inputs ids, lengths i32 [B], positions [3, B]. */
+export function decode(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize, choice: Choice): Graph {
   const { graph } = scope;
   const ids = graph.input('ids', [batch], 'i32');
   const positions = graph.input('positions', [3, batch], 'i32');
-  const lengths = graph.input('lengths', [batch], 'i32');
-  const attend = cachingAttention(scope, config, lengths, length);
-  const hidden = decoder(scope, config, embed(scope, config, ids), positions, length, attend);
-  graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
-  return graph;
+  const attend = cachingAttention(scope, config, graph.input('lengths', [batch], 'i32'), length);
+  return choose(scope, config, decoder(scope, config, embed(scope, config, ids), positions, length, attend), choice);
 }

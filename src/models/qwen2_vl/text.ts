@@ -45,8 +45,9 @@ export function embed(
 }
 
 /**
- * The decoder stack with its last norm: x [T, H] → [T, H].
+ * The decoder stack with its last norm: x [T, H] → [T, H], or [M, H] for the rows asked for.
  * @param positions i32 [3, T]: temporal, height and width, each below `limit`
+ * @param rows i32 [M]: the tokens whose hidden states are wanted; past its attention the last layer computes these alone
  */
 export function decoder(
   scope: Scope,
@@ -55,6 +56,7 @@ export function decoder(
   positions: Value,
   limit: number,
   attend: Attend,
+  rows?: Value,
 ): Value {
   const { hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, rmsNormEps, ropeTheta, mropeSection } =
     config.text;
@@ -83,7 +85,8 @@ export function decoder(
     const turned = rope(reshape(q!, [tokens, heads, headDim]), cos, sin);
     const keys = rope(reshape(k!, [tokens, kvHeads, headDim]), cos, sin);
     const attended = attend(i, turned, keys, reshape(v!, [tokens, kvHeads, headDim]));
-    const flat = reshape(attended, [tokens, heads * headDim]);
+    let flat = reshape(attended, [tokens, heads * headDim]);
+    if (rows && i === layers - 1) [x, flat] = [gatherRows(x, rows), gatherRows(flat, rows)];
     x = add(x, scope.linear(flat, { name: `${layer}.self_attn.o_proj`, out: hiddenSize, bias: false }));
     const [gate, up] = scope.linears(norm(x, `${layer}.post_attention_layernorm`), [
       { name: `${layer}.mlp.gate_proj`, out: intermediateSize, bias: false },
@@ -110,21 +113,28 @@ function cacheOf(scope: Scope, { text }: Qwen2VLConfig, layer: number, batch: nu
   };
 }
 
-/** Prefill: packed attention over B rows of `row` tokens, which also fills rows 0 … row−1 of a cache of length L. */
+/**
+ * Prefill: packed attention that also fills rows 0 … n−1 of the caches (length L) of B sequences.
+ * @param places i32 [B·n]: the packed token of each cache row; rows past a prompt's end are never read
+ */
 export function fillingAttention(
   scope: Scope,
   config: Qwen2VLConfig,
   segments: Value,
   row: number,
-  length: number,
+  places: Value,
+  { batch, length }: { batch: number; length: number },
 ): Attend {
   const packed = packedAttention(config, segments, row);
-  const batch = (segments.shape[0] as number) / row;
   const start = scope.graph.constant(new Int32Array(batch), [batch], 'i32');
+  const filled = (places.shape[0] as number) / batch;
   return (layer, q, k, v) => {
     const cache = cacheOf(scope, config, layer, batch, length);
     const byHead = (x: Value) =>
-      transpose(reshape(x, [batch, row, config.text.kvHeads, config.text.headDim]), [0, 2, 1, 3]);
+      transpose(
+        reshape(gatherRows(x, places), [batch, filled, config.text.kvHeads, config.text.headDim]),
+        [0, 2, 1, 3],
+      );
     scope.graph.assignRows(cache.k, start, byHead(k));
     scope.graph.assignRows(cache.v, start, byHead(v));
     return packed(layer, q, k, v);

@@ -1,6 +1,6 @@
 // Packs samples into batches of a fixed token, patch and label budget. A sample never crosses a packing row, an image
 // never crosses a vision row, and nothing is ever cut.
-import type { Bucket } from '../models/qwen2_vl/programs.ts';
+import type { Bucket } from './programs.ts';
 
 /** What one sample takes. */
 export interface SampleSize {
@@ -70,21 +70,24 @@ class OpenBatch {
   }
 }
 
-/** Packs samples in the given order; a sample that does not fit the open batch opens the next one. */
+/** Batches that are open at once. Of 380 formulas in batches of 2016 tokens four leave 8 % empty, one leaves 14 %. */
+const OPEN = 4;
+
+/** Packs samples in about the given order: each goes to the first open batch that takes it. */
 export function pack(order: readonly number[], sizes: readonly SampleSize[], bucket: Bucket): Placement[][] {
   const batches: Placement[][] = [];
-  let open = new OpenBatch(bucket);
+  const open: OpenBatch[] = [];
   for (const sample of order) {
     const size = sizes[sample] as SampleSize;
-    if (open.add(sample, size)) continue;
+    if (open.some((batch) => batch.add(sample, size))) continue;
     const reason = misfit(size, bucket);
     if (reason) throw new Error(`sample ${sample} does not fit: ${reason}`);
-    batches.push(open.placements);
-    open = new OpenBatch(bucket);
-    if (!open.add(sample, size)) throw new Error(`sample ${sample} does not fit an empty batch`);
+    if (open.length === OPEN) batches.push((open.shift() as OpenBatch).placements);
+    const fresh = new OpenBatch(bucket);
+    if (!fresh.add(sample, size)) throw new Error(`sample ${sample} does not fit an empty batch`);
+    open.push(fresh);
   }
-  if (open.placements.length > 0) batches.push(open.placements);
-  return batches;
+  return [...batches, ...open.map((batch) => batch.placements)];
 }
 
 /**

@@ -1,0 +1,49 @@
+// Packs the prompts of a generating batch for prefill: short ones share rows, so that little is computed for padding,
+// and sizes are rounded up to few, so that few programs are compiled.
+import type { EncodedSample, PlacedSample } from '../models/qwen2_vl/batch.ts';
+import { pack } from '../models/qwen2_vl/packing.ts';
+import type { Bucket } from '../models/qwen2_vl/programs.ts';
+
+/** n rounded up to one of `steps` sizes between each power of two and the next, and to `least` or more. */
+export function sizeClass(n: number, steps: number, least = 1): number {
+  const step = Math.max(1, 2 ** Math.floor(Math.log2(n)) / steps);
+  return Math.max(least, step * Math.ceil(n / step));
+}
+
+const TEXT_ROW = 128;
+
+/** Longest first, each into the first rows with room. */
+export function packPrompts(
+  prompts: readonly EncodedSample[],
+  mergeArea: number,
+): { bucket: Bucket; placed: PlacedSample[] } {
+  const sizes = prompts.map((prompt) => ({
+    tokens: prompt.ids.length,
+    labels: 0,
+    images: prompt.images.map(({ grid: [t, h, w] }) => t * h * w),
+  }));
+  const order = Array.from(sizes.keys()).sort((a, b) => sizes[b]!.tokens - sizes[a]!.tokens);
+  const images = sizes.flatMap((size) => size.images);
+  const longest = Math.max(...sizes.map((size) => size.tokens));
+  const row = sizeClass(longest, 2, prompts.length > 1 ? TEXT_ROW : 32);
+  const patchRow = sizeClass(Math.max(1, ...images), 2, 16 * mergeArea);
+  const roomy = { tokens: prompts.length * row, row, patches: images.length * patchRow, patchRow, labels: 0 };
+  const placements = pack(order, sizes, roomy).flat();
+  const rows = (starts: readonly number[], size: number) =>
+    size * sizeClass(1 + Math.max(...starts.map((start) => Math.floor(start / size))), 8);
+  const patchStarts = placements.flatMap((placement) => placement.patchStarts);
+  return {
+    bucket: {
+      ...roomy,
+      tokens: rows(
+        placements.map(({ start }) => start),
+        row,
+      ),
+      patches: images.length > 0 ? rows(patchStarts, patchRow) : 0,
+    },
+    placed: prompts.map((prompt, i) => ({
+      ...placements.find(({ sample }) => sample === i)!,
+      sample: { ...prompt, labelStart: prompt.ids.length },
+    })),
+  };
+}

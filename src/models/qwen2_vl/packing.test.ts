@@ -1,0 +1,48 @@
+// Packing of samples into batches.
+import { expect, test } from 'vitest';
+import { Random } from '../../shared/random.ts';
+import { pack, type SampleSize } from './packing.ts';
+
+const BUCKET = { tokens: 128, row: 64, patches: 96, patchRow: 48, labels: 60 };
+
+test('every sample lies once, within its row and the budgets, beside no other', () => {
+  const random = Random.from(4);
+  const sizes: SampleSize[] = Array.from({ length: 200 }, () => ({
+    tokens: 5 + random.int(60),
+    labels: 1 + random.int(20),
+    images: random.int(4) ? [4 * (1 + random.int(12))] : [],
+  }));
+  const batches = pack(Array.from(sizes.keys()), sizes, BUCKET);
+  expect(batches.flatMap((batch) => batch.map(({ sample }) => sample)).sort((a, b) => a - b)).toEqual(
+    Array.from(sizes.keys()),
+  );
+  for (const batch of batches) {
+    const [tokens, patches] = [new Int32Array(BUCKET.tokens), new Int32Array(BUCKET.patches)];
+    expect(batch.reduce((sum, { sample }) => sum + sizes[sample]!.labels, 0)).toBeLessThanOrEqual(BUCKET.labels);
+    for (const { sample, start, patchStarts } of batch) {
+      const size = sizes[sample]!;
+      expect(Math.floor(start / BUCKET.row)).toBe(Math.floor((start + size.tokens - 1) / BUCKET.row));
+      for (let i = 0; i < size.tokens; i++) tokens[start + i]!++;
+      size.images.forEach((count, i) => {
+        const at = patchStarts[i]!;
+        expect(Math.floor(at / BUCKET.patchRow)).toBe(Math.floor((at + count - 1) / BUCKET.patchRow));
+        for (let p = 0; p < count; p++) patches[at + p]!++;
+      });
+    }
+    expect([Math.max(...tokens), Math.max(...patches)].every((most) => most <= 1)).toBe(true);
+  }
+});
+
+test('a gap is filled by a later sample that fits', () => {
+  const sizes = [60, 50, 60, 14, 4].map((tokens) => ({ tokens, labels: 1, images: [] }));
+  expect(pack([0, 1, 2, 3, 4], sizes, BUCKET).map((batch) => batch.map(({ sample }) => sample))).toEqual([
+    [0, 1, 3, 4],
+    [2],
+  ]);
+});
+
+test('a sample that can never fit is named', () => {
+  expect(() => pack([0], [{ tokens: 65, labels: 1, images: [] }], BUCKET)).toThrow(
+    'sample 0 does not fit: 65 tokens, more than the 64 of a row',
+  );
+});
