@@ -22,6 +22,8 @@ export interface Backend {
   readonly name: string;
   /** Ops that this backend wants built from their decomposition: pass it to `new Graph(…)`. */
   readonly decomposed: ReadonlySet<string>;
+  /** How many runs are worth calling before the first one's results are there; 1 where a run is done by its caller. */
+  readonly ahead: number;
   /** Creates or replaces a state; the backend takes the array over. */
   setState(name: string, type: TensorType, data: HostArray): void;
   /** The state's present value; a view where the backend can give one, so copy before the next run. */

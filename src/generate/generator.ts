@@ -1,12 +1,13 @@
 // Writes text for images: prefill of a batch of prompts, then decoding steps over a KV cache that grows by doubling.
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
+import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
-import { type CacheSize, type Choice, decode, prefill } from '../models/qwen2_vl/programs.ts';
+import { type CacheSize, type Choice, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
-import { type LoraSpec, Scope } from '../nn/scope.ts';
+import { type LoraSpec, type Precision, Scope } from '../nn/scope.ts';
 import { Random } from '../shared/random.ts';
 import { packPrompts, sizeClass } from './prompts.ts';
 import { isLooping } from './repetition.ts';
@@ -76,6 +77,7 @@ export class Generator {
     private readonly backend: Backend,
     private readonly config: Qwen2VLConfig,
     private readonly lora: LoraSpec | null = null,
+    private readonly precision: Precision = 'f32',
   ) {}
 
   /**
@@ -113,20 +115,28 @@ export class Generator {
 
     const longest = Math.max(...prompts.map((prompt) => prompt.ids.length));
     const batch = 2 ** Math.ceil(Math.log2(sequences.length));
-    let cache: CacheSize = { batch, length: sizeClass(longest + Math.min(options.maxNewTokens, 64), 2, 64) };
+    // Where a run is done by its caller the cache grows by need, for attention walks all of it.
+    const room = this.backend.ahead > 1 ? options.maxNewTokens : Math.min(options.maxNewTokens, 64);
+    let cache: CacheSize = { batch, length: sizeClass(longest + room, 2, 64) };
     this.resizeCache(cache, 0);
     take(await this.prefill(prompts, cache, choice));
-    while (sequences.some((sequence) => !sequence.stop)) {
-      const lengths = Int32Array.from({ length: batch }, (_, b) => {
-        const sequence = sequences[b];
-        return sequence ? sequence.prompt.ids.length + Math.max(0, sequence.ids.length - 1) : 0;
-      });
-      if (Math.max(...lengths) >= cache.length) {
+    const running = () => sequences.filter((sequence) => !sequence.stop);
+    if (choice === 'greedy') this.beginDecoding(sequences, batch);
+    for (let made = 1; running().length > 0; ) {
+      const cached = longest + made - 1;
+      if (cached >= cache.length) {
         const { length } = cache;
         cache = { batch, length: 2 * length };
         this.resizeCache(cache, length);
       }
-      take(await this.step(sequences, lengths, cache, choice));
+      if (choice === 'greedy') {
+        const steps = Math.min(this.backend.ahead, cache.length - cached, options.maxNewTokens - made);
+        for (const result of await this.stepOn(cache, steps)) take(result);
+        made += steps;
+      } else {
+        take(await this.step(sequences, cache));
+        made++;
+      }
     }
     return sequences.map((sequence) => sequence.result());
   }
@@ -149,25 +159,46 @@ export class Generator {
     return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
   }
 
-  private async step(
-    sequences: readonly Sequence[],
-    lengths: Int32Array,
-    cache: CacheSize,
-    choice: Choice,
-  ): Promise<Tensors> {
+  /** One step whose tokens the host chooses from the logits. */
+  private async step(sequences: readonly Sequence[], cache: CacheSize): Promise<Tensors> {
     const { batch } = cache;
     const program = await this.program(
-      `decode ${JSON.stringify([cache, choice])}`,
-      (scope) => decode(scope, this.config, cache, choice),
+      `decode logits ${JSON.stringify(cache)}`,
+      (scope) => decode(scope, this.config, cache, 'logits'),
       true,
     );
-    const ids = new Int32Array(batch);
+    const [ids, lengths] = [new Int32Array(batch), new Int32Array(batch)];
     const positions = new Int32Array(3 * batch);
     sequences.forEach((sequence, b) => {
       ids[b] = sequence.ids.at(-1) ?? 0;
+      lengths[b] = sequence.prompt.ids.length + Math.max(0, sequence.ids.length - 1);
       for (let axis = 0; axis < 3; axis++) positions[axis * batch + b] = (lengths[b] as number) + sequence.ropeDelta;
     });
     return program.run({ ids, positions, lengths });
+  }
+
+  /** Sets the states that greedy decoding goes on from. */
+  private beginDecoding(sequences: readonly Sequence[], batch: number): void {
+    const set = (name: string, of: (sequence: Sequence) => number) => {
+      const data = new Int32Array(batch);
+      sequences.forEach((sequence, b) => {
+        data[b] = of(sequence);
+      });
+      this.backend.setState(name, { dtype: 'i32', shape: [batch] }, data);
+    };
+    set(DECODING.ids, ({ ids }) => ids.at(-1) ?? 0);
+    set(DECODING.lengths, ({ prompt }) => prompt.ids.length);
+    set(DECODING.ropeDelta, ({ ropeDelta }) => ropeDelta);
+  }
+
+  /** Several greedy steps, each called before the one before has ended. */
+  private async stepOn(cache: CacheSize, steps: number): Promise<Tensors[]> {
+    const program = await this.program(
+      `decode greedy ${JSON.stringify(cache)}`,
+      (scope) => decode(scope, this.config, cache, 'greedy'),
+      true,
+    );
+    return Promise.all(Array.from({ length: steps }, () => program.run({})));
   }
 
   /** The program of this key, compiled when it is new; the one unused for longest makes room. */
@@ -179,7 +210,7 @@ export class Generator {
         this.programs.delete(oldest);
         await unused.dispose();
       }
-      program = await this.backend.compile(trace(new Scope(new Graph(this.backend.decomposed), { lora: this.lora })), {
+      program = await this.backend.compile(trace(new Scope(new Graph(this.backend.decomposed), { lora: this.lora, precision: this.precision })), {
         frozen,
       });
     }
@@ -194,13 +225,14 @@ export class Generator {
     for (let layer = 0; layer < layers; layer++)
       for (const part of ['k', 'v'] as const) {
         const name = cacheName(layer, part);
-        const data = new Float32Array(batch * kvHeads * length * headDim);
+        const type = { dtype: this.precision, shape: [batch, kvHeads, length, headDim] };
+        const data = hostArray(type);
         if (kept > 0) {
-          const old = this.backend.getState(name).data as Float32Array;
+          const old = this.backend.getState(name).data;
           for (let row = 0; row < batch * kvHeads; row++)
             data.set(old.subarray(row * kept * headDim, (row + 1) * kept * headDim), row * length * headDim);
         }
-        this.backend.setState(name, { dtype: 'f32', shape: [batch, kvHeads, length, headDim] }, data);
+        this.backend.setState(name, type, data);
       }
   }
 
@@ -210,5 +242,6 @@ export class Generator {
     this.programs.clear();
     for (let layer = 0; layer < this.config.text.layers; layer++)
       for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));
+    for (const name of Object.values(DECODING)) this.backend.deleteState(name);
   }
 }

@@ -102,6 +102,7 @@ export class Fixture {
     return {
       name: backend.name,
       decomposed: backend.decomposed,
+      ahead: backend.ahead,
       setState: (...args) => backend.setState(...args),
       getState: (name) => backend.getState(name),
       hasState: (name) => backend.hasState(name),

@@ -12,6 +12,7 @@ export type { CudaOptions } from './device.ts';
 class CudaBackend implements Backend {
   readonly name = 'cuda';
   readonly decomposed: ReadonlySet<string> = new Set();
+  readonly ahead = 8;
   private readonly store: Store;
   private last: Promise<unknown> = Promise.resolve();
 

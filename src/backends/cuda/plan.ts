@@ -131,16 +131,25 @@ function writeToStates(
   steps.forEach((step, n) => {
     for (const { root } of step.reads) lastRead.set(root, n);
   });
+  // Rows are written at the end, and read what they write and where to before any state that is copied changes.
+  const rows: Step[] = [];
   const copies: Step[] = [];
+  const readAtEnd = new Set(
+    layout.writes.flatMap(({ value, start }) => (start ? [value, start].map((read) => layout.viewOf(read).root) : [])),
+  );
   for (const { state, value, start } of layout.writes) {
     const view = layout.viewOf(value);
     const maker = made.get(view.root);
     const name = (state.origin as { name: string }).name;
     if (start) {
-      copies.push(rowsStep(`rows of state '${name}'`, state, value, start, layout));
+      rows.push(rowsStep(`rows of state '${name}'`, state, value, start, layout));
       continue;
     }
-    const whole = readsInPlace(view, sizeOf(state.shape)) && !homes.has(view.root) && maker !== undefined;
+    const whole =
+      readsInPlace(view, sizeOf(state.shape)) &&
+      !homes.has(view.root) &&
+      maker !== undefined &&
+      !readAtEnd.has(state);
     const step = whole ? steps[maker]! : null;
     const readLast = lastRead.get(state) ?? -1;
     const elementwise = step?.reads.every((read) => read.root !== state || readsInPlace(read, sizeOf(state.shape)));
@@ -156,7 +165,7 @@ function writeToStates(
         enqueue: (run) => run.copy(run.to(state), run.at(view), bytesOf(state.type)),
       });
   }
-  return copies;
+  return [...rows, ...copies];
 }
 
 function rowsStep(label: string, state: Value, value: Value, start: Value, layout: Layout): Step {

@@ -105,6 +105,7 @@ class OnnxExecutable implements Executable {
 class OnnxBackend implements Backend {
   readonly name = 'onnx';
   readonly decomposed = decomposed;
+  readonly ahead = 1;
   private readonly store = new Store();
   constructor(private readonly options: OnnxOptions) {}
 

@@ -34,6 +34,7 @@ interface State {
 class Reference implements ReferenceBackend {
   readonly name = 'reference';
   readonly decomposed: ReadonlySet<string> = new Set();
+  readonly ahead = 1;
   private readonly states = new Map<string, State>();
 
   setState(name: string, type: TensorType, data: HostArray): void {

@@ -2,9 +2,14 @@
 import type { Graph, Value } from '../../graph/graph.ts';
 import { greedyChoice } from '../../nn/greedy.ts';
 import type { Scope } from '../../nn/scope.ts';
+import { add } from '../../ops/add.ts';
+import { broadcastTo } from '../../ops/broadcast_to.ts';
+import { cast } from '../../ops/cast.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
 import { matmul } from '../../ops/matmul.ts';
+import { maximum } from '../../ops/maximum.ts';
 import { reshape } from '../../ops/reshape.ts';
+import { sub } from '../../ops/sub.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import {
   type Attend,
@@ -125,7 +130,7 @@ export type Choice = 'logits' | 'greedy';
 
 function choose(scope: Scope, config: Qwen2VLConfig, hidden: Value, choice: Choice): Graph {
   const { graph } = scope;
-  const logits = matmul(hidden, headWeight(scope, config), { transB: true });
+  const logits = cast(matmul(hidden, headWeight(scope, config), { transB: true }), 'f32');
   const outputs = choice === 'logits' ? { logits } : greedyChoice(logits);
   for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
   return graph;
@@ -159,11 +164,38 @@ export function prefill(
   return choose(scope, config, hiddenStates(scope, config, bucket, attend, last), choice);
 }
 
-/** One decoding step of B sequences. Inputs ids, lengths i32 [B], positions [3, B]. */
-export function decode(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize, choice: Choice): Graph {
+/** The states, i32 [B], that greedy decoding goes on from: next token, rows cached, and what added gives the position. */
+export const DECODING = { ids: 'decoding.ids', lengths: 'decoding.lengths', ropeDelta: 'decoding.rope_delta' } as const;
+
+/**
+ * One decoding step of B sequences. To choose from logits it takes the inputs ids and lengths i32 [B] and positions
+ * [3, B]. The greedy step reads and renews the states of `DECODING`, so that one may follow another without the host;
+ * a sequence that has filled its cache stays at its last row.
+ */
+export function decode(scope: Scope, config: Qwen2VLConfig, cache: CacheSize, choice: Choice): Graph {
+  return choice === 'greedy' ? decodeOn(scope, config, cache) : decodeFrom(scope, config, cache);
+}
+
+function decodeFrom(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
   const { graph } = scope;
   const ids = graph.input('ids', [batch], 'i32');
   const positions = graph.input('positions', [3, batch], 'i32');
   const attend = cachingAttention(scope, config, graph.input('lengths', [batch], 'i32'), length);
-  return choose(scope, config, decoder(scope, config, embed(scope, config, ids), positions, length, attend), choice);
+  const hidden = decoder(scope, config, embed(scope, config, ids), positions, length, attend);
+  return choose(scope, config, hidden, 'logits');
+}
+
+function decodeOn(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
+  const { graph } = scope;
+  const [ids, lengths, delta] = Object.values(DECODING).map((name) => graph.state(name, [batch], 'i32'));
+  const positions = broadcastTo(add(lengths!, delta!), [3, batch]);
+  const attend = cachingAttention(scope, config, lengths!, length);
+  const hidden = decoder(scope, config, embed(scope, config, ids!), positions, length, attend);
+  choose(scope, config, hidden, 'greedy');
+  const [one, zero, last] = [1, 0, length - 1].map((n) => graph.scalar(n, 'i32'));
+  graph.assign(ids!, graph.outputs.get('token')!);
+  // min(lengths + 1, L − 1)
+  const left = maximum(sub(last!, add(lengths!, one!)), zero!);
+  graph.assign(lengths!, sub(last!, left));
+  return graph;
 }
