@@ -1,7 +1,9 @@
-// The CUDA backend on one card: LoRA training of the Qwen2-VL-2B shape at several settings. The last line is JSON.
+// The CUDA backend on one card, on the Qwen2-VL-2B shape: LoRA training at several settings and generation. The last line
+// is JSON.
 // Run: npx tsc -p tsconfig.json --noEmit false --rootDir . --outDir node_modules/.cache/bench, then
 //   node node_modules/.cache/bench/bench/h200.js TOKENIZER.json FORMULAS.txt [training …]
 import { createCudaBackend } from '../src/backends/cuda/index.ts';
+import { benchGeneration } from './cuda/generation.ts';
 import { makeSamples, QWEN2_VL_2B, randomWeights } from './cuda/model.ts';
 import { benchTraining } from './cuda/training.ts';
 
@@ -34,6 +36,12 @@ for (const [name, setting] of Object.entries(SETTINGS)) {
   const begun = performance.now();
   const result = await benchTraining(backend, QWEN2_VL_2B, samples, { ...setting, steps: 8, warmup: 3 });
   results[name] = { ...result, totalSeconds: (performance.now() - begun) / 1000 };
+  console.log(name, JSON.stringify(results[name]));
+}
+for (const batch of [1, 16, 64]) {
+  const name = `decode${batch}`;
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  results[name] = await benchGeneration(backend, QWEN2_VL_2B, samples, { batch, newTokens: 128, repeats: 3 });
   console.log(name, JSON.stringify(results[name]));
 }
 if (PROFILED) {

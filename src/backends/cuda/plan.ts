@@ -4,14 +4,16 @@ import type { Graph, Value } from '../../graph/graph.ts';
 import { bytesOf, sizeOf, typeName } from '../../graph/types.ts';
 import { align, placeAll } from '../../passes/memory_plan.ts';
 import type { Item } from './item.ts';
-import { itemsOf } from './items.ts';
+import { itemsOf, type MatmulSumAttrs } from './items.ts';
 import { kernel } from './kernels.ts';
 import { type Layout, layOut } from './layout.ts';
+import { isSkinny, skinnyProducts } from './lower/matmul.ts';
 import { type AdamwAttrs, adamwAll, narrowAll } from './lower/optimizer.ts';
 import { lowerUnit } from './lowering.ts';
 import { C_TYPE } from './pointwise.ts';
 import { ceil, type Enqueuer, i, p, type Step } from './step.ts';
 import { readsInPlace, type Unit, unitsOf } from './units.ts';
+import type { View } from './view.ts';
 
 /** A value that lies in another's bytes. */
 export interface Home {
@@ -49,7 +51,25 @@ export function planProgram(graph: Graph): Plan {
   return { layout, steps: all, homes, ...placeInArena(all, layout, homes) };
 }
 
-/** Units that do the same to many tensors become one: AdamW updates that share their scalars, casts of whole states. */
+/** Products that one launch of the kernel for few rows makes. */
+const MOST_SKINNY = 3;
+
+/** The products that may share a launch have equal keys; '' for others. */
+function skinnyKey({ op, attrs, inputs, outputs }: Item, viewOf: Layout['viewOf']): string {
+  if (op !== 'matmul_sum') return '';
+  const { alpha, transA, transB, accumulate } = attrs as unknown as MatmulSumAttrs;
+  const [out] = outputs as [Value];
+  const alone = alpha.length === 1 && !accumulate && transA[0] === 0 && transB[0] === 1;
+  const [x, w, bias] = inputs.map(viewOf) as [View, View, View | undefined];
+  // States are there from the start, so the launch may come as early as the first of its products.
+  const ready = [w, bias].every((view) => !view || view.root.origin.kind === 'state');
+  return alone && ready && isSkinny(x, w, out) ? `skinny ${inputs[0]!.id} ${w.root.dtype} ${out.dtype} ${alpha[0]}` : '';
+}
+
+/**
+ * Units that do the same to many tensors become one: AdamW updates that share their scalars, casts of whole states,
+ * products of the same few rows.
+ */
 function joinAlike(units: readonly Unit[], { viewOf }: Layout): Unit[][] {
   const groups = new Map<string, Unit[]>();
   const out: Unit[][] = [];
@@ -62,8 +82,9 @@ function joinAlike(units: readonly Unit[], { viewOf }: Layout): Unit[][] {
       if (view.root.origin.kind === 'state' && view.root.dtype === 'f32' && readsInPlace(view, unit.size))
         key = 'narrow';
     }
+    key ||= skinnyKey(item, viewOf);
     const known = key === '' ? undefined : groups.get(key);
-    if (known) known.push(unit);
+    if (known && !(key.startsWith('skinny') && known.length === MOST_SKINNY)) known.push(unit);
     else {
       const group = [unit];
       out.push(group);
@@ -86,6 +107,14 @@ function lowerGroupOf(group: readonly Unit[], layout: Layout, isRead: (value: Va
   if (items[0]!.op === 'adamw') {
     const updates = items.map(({ outputs }, n) => ({ inputs: views[n]!, outputs }));
     return { ...common, ...adamwAll(items[0]!.attrs as AdamwAttrs, updates) };
+  }
+  if (items[0]!.op === 'matmul_sum') {
+    const products = items.map(({ attrs, outputs }, n) => ({
+      attrs: attrs as unknown as MatmulSumAttrs,
+      views: views[n]!,
+      out: outputs[0]!,
+    }));
+    return { ...common, ...skinnyProducts(products) };
   }
   return { ...common, ...narrowAll(items.map(({ outputs }, n) => ({ from: views[n]![0]!, to: outputs[0]! }))) };
 }
@@ -132,7 +161,7 @@ function writeToStates(
     for (const { root } of step.reads) lastRead.set(root, n);
   });
   // Rows are written at the end, and read what they write and where to before any state that is copied changes.
-  const rows: Step[] = [];
+  const rows: RowWrite[] = [];
   const copies: Step[] = [];
   const readAtEnd = new Set(
     layout.writes.flatMap(({ value, start }) => (start ? [value, start].map((read) => layout.viewOf(read).root) : [])),
@@ -142,7 +171,7 @@ function writeToStates(
     const maker = made.get(view.root);
     const name = (state.origin as { name: string }).name;
     if (start) {
-      rows.push(rowsStep(`rows of state '${name}'`, state, value, start, layout));
+      rows.push({ state, value, start });
       continue;
     }
     const whole =
@@ -165,25 +194,47 @@ function writeToStates(
         enqueue: (run) => run.copy(run.to(state), run.at(view), bytesOf(state.type)),
       });
   }
-  return [...rows, ...copies];
+  return [...rowsSteps(rows, layout), ...copies];
 }
 
-function rowsStep(label: string, state: Value, value: Value, start: Value, layout: Layout): Step {
-  const [, heads, length, width] = state.shape as [number, number, number, number];
-  const [view, at] = [layout.viewOf(value), layout.viewOf(start)];
-  return {
-    label: `${label} (${typeName(value.type)})`,
-    reads: [view, at],
-    writes: [state],
-    scratch: 0,
-    enqueue(run: Enqueuer) {
-      const count = sizeOf(value.shape);
-      const macros = { T: C_TYPE[state.dtype], C: 'float', VECTOR: 1 };
-      const sizes = [i(count), i(heads), i(length), i(value.shape[2]!), i(width)];
-      const args = [p(run.at(view)), p(run.at(at)), p(run.to(state)), ...sizes];
-      run.launch(kernel('rows', 'write_rows', macros), ceil(count, 256), 256, args);
-    },
-  };
+interface RowWrite {
+  readonly state: Value;
+  readonly value: Value;
+  readonly start: Value;
+}
+
+/** Writes of rows that begin at the same places of states alike are one launch. */
+function rowsSteps(writes: readonly RowWrite[], { viewOf }: Layout): Step[] {
+  const groups = new Map<string, RowWrite[]>();
+  for (const write of writes) {
+    const key = `${write.start.id} ${typeName(write.state.type)} ${typeName(write.value.type)}`;
+    const group = groups.get(key);
+    if (group) group.push(write);
+    else groups.set(key, [write]);
+  }
+  return [...groups.values()].map((group) => {
+    const [{ state, value, start }] = group as [RowWrite];
+    const [, heads, length, width] = state.shape as [number, number, number, number];
+    const views = group.map((write) => viewOf(write.value));
+    return {
+      label: `rows of ${group.length} states (${typeName(value.type)})`,
+      reads: [...views, viewOf(start)],
+      writes: group.map((write) => write.state),
+      scratch: 0,
+      enqueue(run: Enqueuer) {
+        const table = Buffer.alloc(16 * group.length);
+        group.forEach((write, n) => {
+          table.writeBigUInt64LE(BigInt(run.at(views[n]!)), 16 * n);
+          table.writeBigUInt64LE(BigInt(run.to(write.state)), 16 * n + 8);
+        });
+        const count = sizeOf(value.shape);
+        const macros = { T: C_TYPE[state.dtype], C: 'float', VECTOR: 1 };
+        const sizes = [i(count), i(heads), i(length), i(value.shape[2]!), i(width)];
+        const args = [p(run.table(table)), p(run.at(viewOf(start))), ...sizes];
+        run.launch(kernel('rows', 'write_rows', macros), [ceil(count, 256), group.length, 1], 256, args);
+      },
+    };
+  });
 }
 
 function placeInArena(steps: readonly Step[], layout: Layout, homes: ReadonlyMap<Value, Home>) {

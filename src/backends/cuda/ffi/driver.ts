@@ -246,19 +246,24 @@ export class Driver {
   }
 }
 
-/** Packs kernel arguments: pointers and 64-bit sizes as numbers in `p`, 32-bit integers in `i`, floats in `f`. */
-export type Argument = { readonly p: number } | { readonly i: number } | { readonly f: number };
+/** A kernel's argument: a pointer or 64-bit size in `p`, a 32-bit integer in `i`, a float in `f`, a struct's bytes in `s`. */
+export type Argument = { readonly p: number } | { readonly i: number } | { readonly f: number } | { readonly s: Buffer };
 
+/** Packs arguments each on a boundary of 8 bytes, with the pointers to them that a launch takes. */
 export function packArguments(args: readonly Argument[]): { params: Buffer; values: Buffer } {
+  const sizes = args.map((arg) => ('s' in arg ? Math.ceil(arg.s.length / 8) * 8 : 8));
   // Buffers of their own: slices of Node's shared pool would move with nothing to hold them.
-  const values = Buffer.from(new ArrayBuffer(8 * Math.max(1, args.length)));
+  const values = Buffer.from(new ArrayBuffer(Math.max(8, sizes.reduce((sum, size) => sum + size, 0))));
   const params = Buffer.from(new ArrayBuffer(8 * Math.max(1, args.length)));
   const base = addressOf(values);
+  let at = 0;
   args.forEach((arg, n) => {
-    if ('p' in arg) values.writeBigUInt64LE(BigInt(arg.p), 8 * n);
-    else if ('i' in arg) values.writeInt32LE(arg.i, 8 * n);
-    else values.writeFloatLE(arg.f, 8 * n);
-    params.writeBigUInt64LE(BigInt(base + 8 * n), 8 * n);
+    if ('p' in arg) values.writeBigUInt64LE(BigInt(arg.p), at);
+    else if ('i' in arg) values.writeInt32LE(arg.i, at);
+    else if ('f' in arg) values.writeFloatLE(arg.f, at);
+    else arg.s.copy(values, at);
+    params.writeBigUInt64LE(BigInt(base + at), 8 * n);
+    at += sizes[n]!;
   });
   return { params, values };
 }

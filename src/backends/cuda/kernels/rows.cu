@@ -72,12 +72,18 @@ extern "C" __global__ void rope(const T *x, const C *cosines, const C *sines, T 
   storeFloats(to + half, b);
 }
 
-/** state[b, h, start[b] + n] = value[b, h, n]; rows that would lie outside are left out. */
-extern "C" __global__ void write_rows(const T *value, const int *start, T *state, int count, int heads, int length, int rows,
+struct RowWrite {
+  const T *value;
+  T *state;
+};
+
+/** state[b, h, start[b] + n] = value[b, h, n] for write blockIdx.y; rows that would lie outside are left out. */
+extern "C" __global__ void write_rows(const RowWrite *writes, const int *start, int count, int heads, int length, int rows,
                                       int width) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= count) return;
+  const RowWrite write = writes[blockIdx.y];
   const int c = i % width, n = i / width % rows, h = i / width / rows % heads, b = i / width / rows / heads;
   const int at = start[b] + n;
-  if (at >= 0 && at < length) state[(((size_t)b * heads + h) * length + at) * width + c] = value[i];
+  if (at >= 0 && at < length) write.state[(((size_t)b * heads + h) * length + at) * width + c] = write.value[i];
 }
