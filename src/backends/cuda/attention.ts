@@ -221,13 +221,17 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   const lanes = 2 ** Math.ceil(Math.log2(width / vector));
   if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
   const group = heads / kvHeads;
-  const served = divisor(group, 8);
   const rowsAtOnce = (128 / lanes) * 4;
+  // Heads that share the rows they read, fewer where that leaves multiprocessors without work.
+  const mostSplits = Math.min(32, Math.ceil(capacity / rowsAtOnce));
+  const idle = (together: number) => (batch * heads * mostSplits) / together < card.multiprocessors;
+  let served = divisor(group, 8);
+  while (served > 1 && idle(served)) served = divisor(group, served - 1);
   const blocks = batch * (heads / served);
   // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
   const splits = Math.max(
     1,
-    Math.min(32, Math.ceil(capacity / rowsAtOnce), Math.ceil((4 * card.multiprocessors) / blocks)),
+    Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)),
   );
   return {
     sources: ['cached_attention.cu'],

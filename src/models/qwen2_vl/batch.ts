@@ -45,7 +45,7 @@ export function patchInputs(
   for (const { image, start } of placed) {
     const [frames, high, wide] = image.grid;
     const count = frames * high * wide;
-    pixels.set(patchify(image, config), start * width);
+    patchify(image, config, pixels, start * width);
     const places = visionPositions([image.grid], mergeSize);
     const row = Math.floor(start / patchRow);
     const used = (segmentsInRow.get(row) ?? 0) + 1;

@@ -57,36 +57,41 @@ export function smartResize(
   return [h, w];
 }
 
-/** Normalised value of each byte, by channel: f32(f64(u8)/255), then (x − mean)/std in float32. */
-const LEVELS = MEAN.map((mean, c) =>
-  Float32Array.from({ length: 256 }, (_, u8) => Math.fround(Math.fround(u8 * (1 / 255)) - mean) / (STD[c] as number)),
+/** Normalised value of each byte, [channel, byte]: f32(f64(u8)/255), then (x − mean)/std in float32. */
+const LEVELS = Float32Array.from(
+  { length: 3 * 256 },
+  (_, i) => Math.fround(Math.fround((i & 255) * (1 / 255)) - MEAN[i >> 8]!) / STD[i >> 8]!,
 );
 
 /**
- * Normalised patches f32 [P, channels·temporal·patch²]; element c·T·p² + t·p² + y·p + x. A still image fills every
- * temporal slot.
+ * Writes an image's normalised patches, channels·temporal·patch² floats each, from element `at` of `out` on; element
+ * c·T·p² + t·p² + y·p + x of a patch. A still image fills every temporal slot.
  */
-export function patchify(image: ResizedImage, { vision }: Pick<Qwen2VLConfig, 'vision'>): Float32Array {
+export function patchify(
+  image: ResizedImage,
+  { vision }: Pick<Qwen2VLConfig, 'vision'>,
+  out: Float32Array,
+  at: number,
+): void {
   const { patchSize: size, mergeSize: merge, temporalPatchSize: frames } = vision;
   const [, rows, columns] = image.grid;
-  const width = 3 * frames * size * size;
-  const out = new Float32Array(rows * columns * width);
-  let at = 0;
+  const { rgb, width } = image;
+  const area = size * size;
   for (let blockRow = 0; blockRow < rows; blockRow += merge)
     for (let blockColumn = 0; blockColumn < columns; blockColumn += merge)
       for (let r = blockRow; r < blockRow + merge; r++)
-        for (let c = blockColumn; c < blockColumn + merge; c++, at += width)
+        for (let c = blockColumn; c < blockColumn + merge; c++, at += 3 * frames * area)
           for (let channel = 0; channel < 3; channel++) {
-            const levels = LEVELS[channel] as Float32Array;
-            const first = at + channel * frames * size * size;
-            let to = first;
+            const levels = channel << 8;
+            let to = at + channel * frames * area;
             for (let y = 0; y < size; y++) {
-              let from = ((r * size + y) * image.width + c * size) * 3 + channel;
-              for (let x = 0; x < size; x++, from += 3) out[to++] = levels[image.rgb[from] as number] as number;
+              let from = ((r * size + y) * width + c * size) * 3 + channel;
+              for (let x = 0; x < size; x++, from += 3, to++) {
+                const value = LEVELS[levels | rgb[from]!]!;
+                for (let t = 0; t < frames; t++) out[to + t * area] = value;
+              }
             }
-            for (let t = 1; t < frames; t++) out.copyWithin(first + t * size * size, first, first + size * size);
           }
-  return out;
 }
 
 const same = (expected: readonly number[]) => (found: readonly number[]) =>

@@ -73,6 +73,8 @@ export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: rea
 }
 
 const MOST_SKINNY_ROWS = 4;
+/** About the warps that run at once. */
+const FULL_WARPS = 6144;
 
 /** Few rows that lie side by side, and weights whose rows do, as x [M, K] · w [N, K]ᵀ reads them. */
 export function isSkinny(x: View, w: View, out: Value): boolean {
@@ -93,13 +95,13 @@ interface Skinny {
 /** Up to three products of the same rows as one launch. */
 function enqueueSkinny(run: Enqueuer, x: Pointer, weights: readonly Skinny[], k: number, alpha: number): void {
   const [{ w, y }] = weights as [Skinny];
-  const macros = {
-    T: C_TYPE[w.root.dtype],
-    O: C_TYPE[y.dtype],
-    ROWS: y.shape[0]!,
-    VECTOR: w.root.dtype === 'f32' ? 4 : 8,
-  };
+  const VECTOR = w.root.dtype === 'f32' ? 4 : 8;
   const columns = weights.map((one) => one.y.shape[1]!);
+  const total = columns.reduce((sum, n) => sum + n, 0);
+  // Enough warps to keep the memory busy, each with all of its loads under way at once where they are few.
+  const SPLIT = [1, 2, 4].find((warps) => total * warps >= FULL_WARPS) ?? 8;
+  const AHEAD = Math.min(8, ceil(k, 32 * SPLIT * VECTOR));
+  const macros = { T: C_TYPE[w.root.dtype], O: C_TYPE[y.dtype], ROWS: y.shape[0]!, VECTOR, SPLIT, AHEAD };
   const structs = [0, 1, 2].map((n) => {
     const bytes = Buffer.alloc(40);
     const one = weights[n];
@@ -112,9 +114,8 @@ function enqueueSkinny(run: Enqueuer, x: Pointer, weights: readonly Skinny[], k:
   });
   const first = columns[0]!;
   const second = first + (columns[1] ?? 0);
-  const total = columns.reduce((sum, n) => sum + n, 0);
   const sizes = [i(first), i(second), i(k), f(alpha)];
-  run.launch(kernel('gemv', 'gemv', macros), ceil(total, 8), 256, [p(x), ...structs, ...sizes]);
+  run.launch(kernel('gemv', 'gemv', macros), ceil(total, 8 / SPLIT), 256, [p(x), ...structs, ...sizes]);
 }
 
 /** Several products of one x, each with at most a bias. */
