@@ -18,7 +18,9 @@ for (const style of ['printed', 'handwritten'] as const) {
     const rate = (1e6 * count) / (user + system);
     rates[`${style}.${level}`] = Math.round(rate);
     byClock[`${style}.${level}`] = Math.round((1000 * count) / (performance.now() - started));
-    console.log(`${style} ${level}: ${rate.toFixed(0)} a second of processor time, ${(bytes / count / 1024).toFixed(1)} KiB each`);
+    console.log(
+      `${style} ${level}: ${rate.toFixed(0)} a second of processor time, ${(bytes / count / 1024).toFixed(1)} KiB each`,
+    );
   }
 }
 const peakRssMiB = Math.round(process.resourceUsage().maxRSS / 1024);

@@ -12,8 +12,8 @@ export interface Executable {
 
 export interface CompileOptions {
   /**
-   * The states that the program only reads stay as they are while it lives, so a backend may build them in. A run after
-   * one was changed all the same is an error.
+   * The weights, which are the float states that the program only reads, stay as they are while it lives, so a backend
+   * may build them in. A run after one was changed all the same is an error.
    */
   readonly frozen?: boolean;
 }

@@ -67,8 +67,9 @@ describe('from nothing to LaTeX', () => {
       process.stdout.isTTY = isTTY;
     });
     expect(streamed.stdout).toBe(piped.stdout);
-    expect(streamed.writes.filter((text) => text.trim() !== '').length).toBeGreaterThan(3);
     expect(piped.writes).toHaveLength(1);
+    // How many tokens are drawn before a stop token hangs on the training above, so no number is asked for.
+    expect(streamed.writes.filter((text) => text.trim() !== '').length).toBeGreaterThan(piped.writes.length);
   });
 
   it('prints a JSON line an image, as each is done', async () => {

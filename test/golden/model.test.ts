@@ -276,6 +276,9 @@ describe.each(CASES)('%s on %s', (name, on) => {
       expect(streamed[i]).toEqual(result.ids);
       expect(result.confidence).toBeGreaterThan(0);
     });
+    // A second batch meets the same programs and must begin anew.
+    const again = await generator.generate(prompts, options);
+    expect(again).toEqual(results);
     await generator.dispose();
   });
 });

@@ -3,7 +3,7 @@
 // given to write into, since onnxruntime-node 1.30 would hand back a copy of that all the same.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph } from '../../graph/graph.ts';
-import { bytesOf, type HostArray, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
+import { bytesOf, type HostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
 import type { Backend, CompileOptions, Executable, Tensors } from '../contract.ts';
 import { decomposed } from './lowering.ts';
 import { fillMask } from './mask.ts';
@@ -143,10 +143,10 @@ class OnnxBackend implements Backend {
     return new OnnxExecutable(session, program, this.store, builtIn);
   }
 
-  /** The states that a program only reads, when they are small enough to be part of it. */
+  /** The weights: float states that a program only reads, when they are small enough to be part of it. */
   private builtIn(graph: Graph): BuiltIn[] {
     const written = new Set(graph.writes.map(({ state }) => state));
-    const read = [...graph.states].filter(([, value]) => !written.has(value));
+    const read = [...graph.states].filter(([, value]) => isFloat(value.dtype) && !written.has(value));
     if (read.reduce((sum, [, { type }]) => sum + bytesOf(type), 0) > BUILT_IN_BYTES) return [];
     return read.map(([name, { type }]) => {
       const state = this.store.get(name, typeName(type));
