@@ -36,7 +36,8 @@ function time(m: number, n: number, k: number, more: Partial<MatmulShape> = {}):
 
 const T = 12288;
 for (const k of [1176, 1184, 1216, 1280]) time(18432, 1280, k);
-for (const outType of ['f32', 'bf16'] as const) for (const m of [512, 1024, 2048, 4096]) time(m, 151936, 1536, { outType });
+for (const outType of ['f32', 'bf16'] as const)
+  for (const m of [512, 1024, 2048, 4096]) time(m, 151936, 1536, { outType });
 for (const m of [512, 1024, 2048]) time(m, 1536, 151936, { transB: false, ldb: 1536 });
 time(T, 8960, 1536);
 time(T, 8960, 1600);

@@ -16,7 +16,7 @@ export async function benchGeneration(
   samples: readonly EncodedSample[],
   { batch, newTokens, repeats }: { batch: number; newTokens: number; repeats: number },
 ): Promise<GenerationResult> {
-  const generator = new Generator(backend, config, null, 'bf16');
+  const generator = new Generator(backend, config, null, { precision: 'bf16' });
   const prompts = samples.slice(0, batch).map((sample) => ({ ...sample, ids: sample.ids.slice(0, sample.labelStart) }));
   const options = { ...GENERATE_DEFAULTS, maxNewTokens: newTokens, stopIds: [], stopOnRepetition: false };
   const whole: number[] = [];

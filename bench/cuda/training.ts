@@ -3,9 +3,9 @@ import type { Backend } from '../../src/backends/contract.ts';
 import { initLora, loraParameters, loraSpec } from '../../src/models/qwen2_vl/adapter.ts';
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
-import { sizeOfSample } from '../../src/train/dataset.ts';
-import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
 import { pack, type SampleSize } from '../../src/models/qwen2_vl/packing.ts';
+import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
+import { sizeOfSample } from '../../src/train/dataset.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
 const LORA = {

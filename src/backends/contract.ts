@@ -28,6 +28,8 @@ export interface Backend {
   setState(name: string, type: TensorType, data: HostArray): void;
   /** The state's present value; a view where the backend can give one, so copy before the next run. */
   getState(name: string): { type: TensorType; data: HostArray };
+  /** The state's type, without its value. */
+  typeOf(name: string): TensorType;
   hasState(name: string): boolean;
   deleteState(name: string): void;
   /** Every state the graph names must exist, with the same type, when the program runs. */

@@ -77,7 +77,7 @@ describe('faults', () => {
     ['train: {__proto__: 1}', 'train.__proto__: unknown key'],
     ['train: 3', 'train: expected keys and values (train.epochs,'],
     ['method: qlora', 'method: expected one of lora, full, got "qlora"'],
-    ['device: cuda', 'device: expected one of cpu, got "cuda"'],
+    ['device: gpu', 'device: expected one of auto, cpu, cuda, got "gpu"'],
     ['train: {lr: .nan}', 'train.lr: expected a number above 0'],
     ['train: {seed: -1}', 'train.seed: expected a whole number, 0 or more, got -1'],
     ['train: {accumulate: 1.5}', 'train.accumulate: expected a whole number, 1 or more, got 1.5'],

@@ -38,7 +38,7 @@ const FLAGS: readonly (readonly [flag: string, key: string, help: string])[] = [
   ['--row-tokens <count>', 'train.row_tokens', 'tokens of a packing row: the longest sample'],
   ['--accumulate <count>', 'train.accumulate', 'micro batches of one optimiser step'],
   ['--seed <count>', 'train.seed', 'seed of all randomness'],
-  ['--device <name>', 'device', 'cpu'],
+  ['--device <name>', 'device', 'auto, cpu or cuda'],
 ];
 
 /** Adds the dedicated flags and `--set` to a command; `overridesFrom` reads them back. */

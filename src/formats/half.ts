@@ -62,3 +62,9 @@ export function roundEven(x: number): number {
   if (rest !== 0.5) return Math.round(x);
   return floor % 2 === 0 ? floor : floor + 1;
 }
+
+/** Values of a float tensor in any of its formats. */
+export function toFloat32(dtype: 'f32' | 'bf16' | 'f16', data: Float32Array | Uint16Array): Float32Array {
+  if (dtype === 'f32') return data as Float32Array;
+  return dtype === 'bf16' ? bf16ToF32(data as Uint16Array) : f16ToF32(data as Uint16Array);
+}

@@ -7,7 +7,7 @@ import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
 import { type CacheSize, type Choice, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
-import { type LoraSpec, type Precision, Scope } from '../nn/scope.ts';
+import { type LoraSpec, Scope, type ScopeOptions } from '../nn/scope.ts';
 import { Random } from '../shared/random.ts';
 import { packPrompts, sizeClass } from './prompts.ts';
 import { isLooping } from './repetition.ts';
@@ -72,12 +72,15 @@ export class Generator {
   /** the one used last stands last */
   private readonly programs = new Map<string, Executable>();
 
-  /** @param lora the adapter whose states are in the backend, or null for the plain (or merged) model */
+  /**
+   * @param lora the adapter whose states are in the backend, or null for the plain (or merged) model
+   * @param options how the weights are stored
+   */
   constructor(
     private readonly backend: Backend,
     private readonly config: Qwen2VLConfig,
     private readonly lora: LoraSpec | null = null,
-    private readonly precision: Precision = 'f32',
+    private readonly options: Pick<ScopeOptions, 'precision' | 'trained'> = {},
   ) {}
 
   /**
@@ -210,9 +213,12 @@ export class Generator {
         this.programs.delete(oldest);
         await unused.dispose();
       }
-      program = await this.backend.compile(trace(new Scope(new Graph(this.backend.decomposed), { lora: this.lora, precision: this.precision })), {
-        frozen,
-      });
+      program = await this.backend.compile(
+        trace(new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora })),
+        {
+          frozen,
+        },
+      );
     }
     this.programs.delete(key);
     this.programs.set(key, program);
@@ -225,7 +231,7 @@ export class Generator {
     for (let layer = 0; layer < layers; layer++)
       for (const part of ['k', 'v'] as const) {
         const name = cacheName(layer, part);
-        const type = { dtype: this.precision, shape: [batch, kvHeads, length, headDim] };
+        const type = { dtype: this.options.precision ?? 'f32', shape: [batch, kvHeads, length, headDim] };
         const data = hostArray(type);
         if (kept > 0) {
           const old = this.backend.getState(name).data;

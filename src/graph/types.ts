@@ -1,6 +1,8 @@
 // Element types, static shapes and the typed arrays that hold tensors on the host.
 
 export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'bool';
+/** What programs compute in. */
+export type Precision = Extract<DType, 'f32' | 'bf16'>;
 export type Shape = readonly number[];
 
 export interface TensorType {

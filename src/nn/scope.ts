@@ -1,6 +1,7 @@
 // How model code reaches its weights: named states, cast to the compute dtype, with LoRA (Hu et al. 2021) added to the
 // linear layers it targets. One skinny product serves all layers that read the same input.
 import type { Graph, Value } from '../graph/graph.ts';
+import type { Precision } from '../graph/types.ts';
 import { add } from '../ops/add.ts';
 import { cast } from '../ops/cast.ts';
 import { concat } from '../ops/concat.ts';
@@ -19,10 +20,8 @@ export interface LoraSpec {
   readonly modules: ReadonlySet<string>;
 }
 
-/** What a program computes in, and what the weights that do not train are stored in. Those that train are float32. */
-export type Precision = 'f32' | 'bf16';
-
 export interface ScopeOptions {
+  /** what is computed in, and what the weights that do not train are stored in; those that train are float32 */
   readonly precision?: Precision;
   /** weights that train, beside all of LoRA's */
   readonly trained?: ReadonlySet<string>;

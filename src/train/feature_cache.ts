@@ -2,11 +2,12 @@
 // anew for each micro-batch.
 import type { Backend, Executable } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
+import type { Precision } from '../graph/types.ts';
 import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { type Bucket, FEATURES, featuresShape, fillFeatures } from '../models/qwen2_vl/programs.ts';
-import { type Precision, Scope } from '../nn/scope.ts';
+import { Scope } from '../nn/scope.ts';
 
 export interface FeatureCacheOptions {
   readonly precision: Precision;

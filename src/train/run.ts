@@ -2,14 +2,16 @@
 import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Backend } from '../backends/contract.ts';
+import type { OpenedBackend } from '../backends/open.ts';
 import { readConversations, writeAtomically } from '../data/conversation.ts';
 import { scorePairs } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
+import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } from '../models/qwen2_vl/adapter.ts';
+import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
-import { chooseBucket, misfit, type Placement, pack } from '../models/qwen2_vl/packing.ts';
+import { chooseBucket, misfit, type Placement, pack, type SampleSize } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
@@ -47,7 +49,11 @@ const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: Run
     ? { resizedHeight: resized_height, resizedWidth: resized_width }
     : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
 
-export async function runTraining(config: RunConfig, backend: Backend, resume: boolean): Promise<RunResult> {
+export async function runTraining(
+  config: RunConfig,
+  { backend, precision }: OpenedBackend,
+  resume: boolean,
+): Promise<RunResult> {
   const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image));
   const model = processor.config;
@@ -73,8 +79,9 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   const sizes = kept.samples.map(sizeOfSample);
   const total = countSteps(sizes, bucket, { ...train, maxSteps: train.max_steps });
 
-  await loadWeights(config.model, model, backend);
   const isOpen = (name: string) => !config.freeze[towerOf(name)];
+  const trains = (name: string) => config.method === 'full' && isOpen(name);
+  await loadWeights(config.model, model, backend, (name) => (trains(name) ? 'f32' : precision));
   const settings: LoraSettings = { ...config.lora, targetModules: config.lora.target_modules };
   let lora: LoraSpec | null = null;
   if (config.method === 'lora') {
@@ -109,8 +116,10 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
       weightDecay: train.weight_decay,
       maxGradNorm: train.max_grad_norm,
     },
-    precision: 'f32',
-    keepFeatures: null,
+    precision,
+    keepFeatures: trained.every((name) => towerOf(name) === 'text')
+      ? keptFeatures(config, model, precision, sizes)
+      : null,
   };
   const programs = tracePrograms(backend, model, options);
   preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, programs });
@@ -137,7 +146,7 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     resumable(metricsFile, () => appendFile(metricsFile, `${JSON.stringify(entry)}\n`));
   const evaluate = async (): Promise<Evaluation | null> => {
     if (!val) return null;
-    const generator = new Generator(backend, model, lora);
+    const generator = new Generator(backend, model, lora, { precision, trained: new Set(trained) });
     const options = { ...GENERATE_DEFAULTS, maxNewTokens: config.eval.max_new_tokens, stopIds: processor.stopIds };
     const readings = await readAll(
       generator,
@@ -169,11 +178,24 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
   const started = performance.now();
   const progress = bar('training', total);
   const steps = planSteps(sizes, bucket, train.accumulate, train.seed, state.step);
-  while (state.step < total && !stoppedEarly) {
+  const begin = (step: number, tick: number) => {
     const { micro, epoch } = steps.next().value as PlannedStep;
-    const lr = train.lr * scheduleFactor(train.schedule, state.step, warmup, total);
-    const result = await trainer.step(kept.samples, micro, state.step + 1, state.tick, lr);
+    const lr = train.lr * scheduleFactor(train.schedule, step, warmup, total);
+    const result = trainer.step(kept.samples, micro, step + 1, tick, lr);
+    // Awaited in its turn; the step before may fail first.
+    result.catch(() => {});
+    return { micro, epoch, lr, result };
+  };
+  /** After these steps the weights are looked at, so nothing may have gone on. */
+  const isLookedAt = (step: number) =>
+    step === total || step % config.eval.every_steps === 0 || step % config.save.every_steps === 0;
+  let begun = state.step < total ? begin(state.step, state.tick) : null;
+  while (begun && !stoppedEarly) {
+    const { micro, epoch, lr, result: running } = begun;
     state = { ...state, step: state.step + 1, tick: state.tick + micro.length };
+    // The next step is packed while this one runs.
+    begun = isLookedAt(state.step) ? null : begin(state.step, state.tick);
+    const result = await running;
     loss = result.loss;
     seen += micro.flat().length;
     const rate = seen / ((performance.now() - started) / 1000);
@@ -198,12 +220,33 @@ export async function runTraining(config: RunConfig, backend: Backend, resume: b
     }
     if (last || stoppedEarly || state.step % config.save.every_steps === 0)
       await saveCheckpoint(checkpointRoot, state, trained, backend, config.save.keep, writeModel);
+    if (!last && !stoppedEarly) begun ??= begin(state.step, state.tick);
   }
   progress.stop();
   await trainer.dispose();
   const output = join(config.output, lora ? 'adapter' : 'model');
   await writeFolder(output, writeModel);
   return { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped: kept.dropped.length };
+}
+
+const GIB = 2 ** 30;
+/** GiB of image features that a card keeps; the CPU makes them in the step, whose sums then never change their order. */
+const FEATURE_CACHE = { bf16: 4, f32: 0 } as const;
+
+/** Rows of image features to keep, at most those of all samples; null where the towers run within the step. */
+function keptFeatures(
+  { train }: RunConfig,
+  { text, vision }: Qwen2VLConfig,
+  precision: Precision,
+  sizes: readonly SampleSize[],
+): number | null {
+  const gib = train.feature_cache ?? FEATURE_CACHE[precision];
+  if (gib === 0 && precision === 'f32') return null;
+  const patches = sizes.reduce((sum, { images }) => images.reduce((all, n) => all + n, sum), 0);
+  // Images do not fill their vision rows quite.
+  const ROOM = 1.25;
+  const all = Math.ceil((ROOM * patches) / vision.mergeSize ** 2);
+  return Math.min(all, Math.floor((gib * GIB) / (text.hiddenSize * (precision === 'bf16' ? 2 : 4))));
 }
 
 /** Smaller is better for every metric. */

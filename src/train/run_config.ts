@@ -3,6 +3,7 @@
 import { distance } from 'fastest-levenshtein';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { DEVICES, DTYPES } from '../backends/open.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 
 // The description of a key is what an error says was expected.
@@ -80,7 +81,8 @@ const schema = z.strictObject({
       warmup_ratio: z.number().min(0).lt(1).optional().describe('a number from 0 to below 1'),
       max_grad_norm: above0(1),
       seed: count(42, 0),
-      dtype: choice(['float32'], 'float32'),
+      dtype: choice(DTYPES, 'auto'),
+      feature_cache: z.number().min(0).optional().describe('GiB, 0 or more'),
     })
     .prefault({}),
   eval: z
@@ -94,7 +96,7 @@ const schema = z.strictObject({
     .prefault({}),
   save: z.strictObject({ every_steps: count(100), keep: count(3) }).prefault({}),
   output: path('the folder to write the run to'),
-  device: choice(['cpu'], 'cpu'),
+  device: choice(DEVICES, 'auto'),
 });
 
 export type RunConfig = z.output<typeof schema>;

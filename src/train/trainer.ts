@@ -2,12 +2,13 @@
 // and gradient norm. Loss is the mean over the label tokens of the whole step, however it is split into micro-batches.
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
+import type { Precision } from '../graph/types.ts';
 import { sizeOf } from '../graph/types.ts';
 import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { type Bucket, packedLoss } from '../models/qwen2_vl/programs.ts';
-import { type LoraSpec, type Precision, Scope } from '../nn/scope.ts';
+import { type LoraSpec, Scope } from '../nn/scope.ts';
 import { RunError } from '../shared/errors.ts';
 import { FeatureCache } from './feature_cache.ts';
 import { gradState, momentState, traceAccumulate, traceStep, traceUpdate, type UpdateOptions } from './step.ts';

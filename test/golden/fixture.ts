@@ -105,6 +105,7 @@ export class Fixture {
       ahead: backend.ahead,
       setState: (...args) => backend.setState(...args),
       getState: (name) => backend.getState(name),
+      typeOf: (name) => backend.typeOf(name),
       hasState: (name) => backend.hasState(name),
       deleteState: (name) => backend.deleteState(name),
       compile: async (graph, options) => {

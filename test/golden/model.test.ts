@@ -255,7 +255,7 @@ describe.each(CASES)('%s on %s', (name, on) => {
     for (const key of ours!.header.keys()) expect(await ours!.read(key)).toEqual(await theirs!.read(key));
     await Promise.all([ours!.close(), theirs!.close()]);
     await rm(saved, { recursive: true });
-    mergeLora(fixture.config, spec, backend);
+    await mergeLora(fixture.config, spec, backend);
     checkLogits(await logits(null), 'lora_logits');
     await loadWeights(fixture.folder, fixture.config, backend);
   });

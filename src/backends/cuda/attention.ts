@@ -229,10 +229,7 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   while (served > 1 && idle(served)) served = divisor(group, served - 1);
   const blocks = batch * (heads / served);
   // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
-  const splits = Math.max(
-    1,
-    Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)),
-  );
+  const splits = Math.max(1, Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)));
   return {
     sources: ['cached_attention.cu'],
     macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },

@@ -25,7 +25,7 @@ export interface CudaOptions {
 }
 
 /** The oldest architecture whose instructions the kernels use (bfloat16 products, asynchronous copies). */
-const LEAST_CAPABILITY = 80;
+export const LEAST_CAPABILITY = 80;
 
 export const cacheFolder = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'texlens', 'cuda');

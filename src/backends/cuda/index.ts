@@ -28,6 +28,10 @@ class CudaBackend implements Backend {
     return this.store.get(name);
   }
 
+  typeOf(name: string): TensorType {
+    return this.store.find(name).type;
+  }
+
   hasState(name: string): boolean {
     return this.store.has(name);
   }

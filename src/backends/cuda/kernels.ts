@@ -27,7 +27,8 @@ function textOf(file: string): string {
 type Macros = Readonly<Record<string, string | number>>;
 
 /** A kernel of a file under kernels/. */
-export const kernel = (file: KernelFile, name: string, macros: Macros = {}): Kernel => kernelOf([`${file}.cu`], name, macros);
+export const kernel = (file: KernelFile, name: string, macros: Macros = {}): Kernel =>
+  kernelOf([`${file}.cu`], name, macros);
 
 /** A kernel of several files, one after another. */
 export function kernelOf(files: readonly string[], name: string, macros: Macros, shared = 0): Kernel {

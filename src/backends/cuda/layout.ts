@@ -149,7 +149,10 @@ export function layOut(graph: Graph, items: readonly Item[]): Layout {
   const written = new Set(graph.writes.map(({ state }) => state));
   // A state's value from before the program is told, so it is kept apart where the program writes it.
   const outputs = new Map(
-    [...graph.outputs].map(([name, value]) => [name, written.has(viewOf(value).root) ? copied(value) : contiguous(value)]),
+    [...graph.outputs].map(([name, value]) => [
+      name,
+      written.has(viewOf(value).root) ? copied(value) : contiguous(value),
+    ]),
   );
   const writes = graph.writes.map(({ state, value, start }) => {
     // A state or an input is copied first: it may itself be written.

@@ -127,7 +127,11 @@ function lowerGroup({ items, size }: Unit, layout: Layout, isRead: (value: Value
     kernels: [body.kernel],
     enqueue(run: Enqueuer) {
       if (size === 0) return;
-      const args = [...body.loads.map((view) => p(run.at(view))), ...stores.map((value) => p(run.to(value))), ...body.keys.map((key) => i(key | 0))];
+      const args = [
+        ...body.loads.map((view) => p(run.at(view))),
+        ...stores.map((value) => p(run.to(value))),
+        ...body.keys.map((key) => i(key | 0)),
+      ];
       run.launch(body.kernel, ceil(size, THREADS * body.width), THREADS, args);
     },
   };

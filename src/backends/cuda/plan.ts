@@ -63,7 +63,9 @@ function skinnyKey({ op, attrs, inputs, outputs }: Item, viewOf: Layout['viewOf'
   const [x, w, bias] = inputs.map(viewOf) as [View, View, View | undefined];
   // States are there from the start, so the launch may come as early as the first of its products.
   const ready = [w, bias].every((view) => !view || view.root.origin.kind === 'state');
-  return alone && ready && isSkinny(x, w, out) ? `skinny ${inputs[0]!.id} ${w.root.dtype} ${out.dtype} ${alpha[0]}` : '';
+  return alone && ready && isSkinny(x, w, out)
+    ? `skinny ${inputs[0]!.id} ${w.root.dtype} ${out.dtype} ${alpha[0]}`
+    : '';
 }
 
 /**
@@ -175,10 +177,7 @@ function writeToStates(
       continue;
     }
     const whole =
-      readsInPlace(view, sizeOf(state.shape)) &&
-      !homes.has(view.root) &&
-      maker !== undefined &&
-      !readAtEnd.has(state);
+      readsInPlace(view, sizeOf(state.shape)) && !homes.has(view.root) && maker !== undefined && !readAtEnd.has(state);
     const step = whole ? steps[maker]! : null;
     const readLast = lastRead.get(state) ?? -1;
     const elementwise = step?.reads.every((read) => read.root !== state || readsInPlace(read, sizeOf(state.shape)));

@@ -243,7 +243,8 @@ export class CudaProgram implements Executable {
 
   private runSteps(): void {
     const { driver, stream, profile } = this.device;
-    if (profile) [this.timer[0], this.timer[1]] = [this.timer[0] || driver.createEvent(), this.timer[1] || driver.createEvent()];
+    if (profile)
+      [this.timer[0], this.timer[1]] = [this.timer[0] || driver.createEvent(), this.timer[1] || driver.createEvent()];
     const [start, end] = this.timer;
     for (const { label, enqueue } of this.actions) {
       if (profile) driver.do('cuEventRecord', start, stream);

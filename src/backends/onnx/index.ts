@@ -118,6 +118,10 @@ class OnnxBackend implements Backend {
     return { type, data: tensor.data as HostArray };
   }
 
+  typeOf(name: string): TensorType {
+    return this.store.get(name).type;
+  }
+
   hasState(name: string): boolean {
     return this.store.has(name);
   }

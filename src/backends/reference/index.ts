@@ -48,6 +48,10 @@ class Reference implements ReferenceBackend {
     return { type: state.type, data: toHost(state.type, state.data) };
   }
 
+  typeOf(name: string): TensorType {
+    return this.getState(name).type;
+  }
+
   hasState(name: string): boolean {
     return this.states.has(name);
   }

@@ -1,5 +1,4 @@
 // texlens doctor: what this machine can run and, where it cannot, the reason and the next step.
-import { existsSync } from 'node:fs';
 import { readdir, stat, statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -36,7 +35,7 @@ export function command(): Command {
       }
       say(
         ready
-          ? '\nThis machine can train and predict on its CPU.'
+          ? `\nThis machine can train and predict ${checks.some(({ name, ok }) => name === 'CUDA' && ok) ? 'on its card and ' : ''}on its CPU.`
           : '\nThis machine cannot run texlens yet: see above.',
       );
       if (options.json) printJson({ ready, checks });
@@ -53,7 +52,7 @@ export async function examine(): Promise<Check[]> {
     await onnxCheck(),
     await sharpCheck(),
     await baseModelCheck(fileURLToPath(new URL('../../../models/base/', import.meta.url))),
-    await cudaCheck(libraryFolders()),
+    await cudaCheck(),
   ];
 }
 
@@ -148,38 +147,25 @@ export async function baseModelCheck(folder: string): Promise<Check> {
   }
 }
 
-/** Where the dynamic linker usually finds the driver: the variable first, then distributions, containers and WSL. */
-export function libraryFolders(): string[] {
-  const fromVariable = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '');
-  return [
-    ...fromVariable,
-    '/usr/lib/x86_64-linux-gnu',
-    '/usr/lib/aarch64-linux-gnu',
-    '/usr/lib64',
-    '/usr/lib',
-    '/usr/local/nvidia/lib64',
-    '/usr/local/cuda/compat',
-    '/usr/lib/wsl/lib',
-    '/run/opengl-driver/lib',
-  ];
-}
-
-/** The driver may well be there; this version has no backend for it, so the check says no either way. */
-export async function cudaCheck(folders: readonly string[]): Promise<Check> {
-  const driver = folders.map((folder) => join(folder, 'libcuda.so.1')).find((path) => existsSync(path));
-  const base = { name: 'CUDA', ok: false, required: false };
-  if (driver !== undefined) {
-    return {
-      ...base,
-      found: driver,
-      reason: 'the NVIDIA driver is here, but this version has no CUDA backend',
-      next: 'train on the CPU (device: cpu)',
-    };
+/** @param folders where to look for the libraries, the usual places unless given */
+export async function cudaCheck(folders?: readonly string[]): Promise<Check> {
+  const base = { name: 'CUDA', required: false };
+  const { findLibraries } = await import('../../backends/cuda/ffi/library.ts');
+  const libraries = findLibraries(folders);
+  const next = 'train on the CPU (--device cpu), or install what is missing';
+  if ('missing' in libraries) return { ...base, ok: false, found: 'no usable card', reason: libraries.missing, next };
+  try {
+    const { Driver } = await import('../../backends/cuda/ffi/driver.ts');
+    const { LEAST_CAPABILITY } = await import('../../backends/cuda/device.ts');
+    const driver = new Driver(libraries.cuda, 0);
+    const { name, capability, multiprocessors } = driver.info;
+    const { free, total } = driver.memory();
+    const found = `${name}, compute capability ${(capability / 10).toFixed(1)}, ${multiprocessors} multiprocessors, ${formatBytes(free)} free of ${formatBytes(total)}`;
+    const ok = capability >= LEAST_CAPABILITY;
+    return ok
+      ? { ...base, ok, found }
+      : { ...base, ok, found, reason: 'expected compute capability 8.0 or newer', next };
+  } catch (error) {
+    return { ...base, ok: false, found: libraries.cuda, reason: messageOf(error), next };
   }
-  return {
-    ...base,
-    found: 'no NVIDIA driver (libcuda.so.1)',
-    reason: `this version has no CUDA backend, and no driver lies in ${folders.join(', ')}`,
-    next: 'train on the CPU (device: cpu); nothing to install',
-  };
 }

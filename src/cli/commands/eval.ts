@@ -1,6 +1,6 @@
 // texlens eval: scores a model, with or without an adapter, on a conversation JSON.
 import { Command } from 'commander';
-import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { openBackend } from '../../backends/open.ts';
 import { readConversations } from '../../data/conversation.ts';
 import { scorePairs } from '../../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
@@ -8,10 +8,11 @@ import { readAll } from '../../generate/read.ts';
 import { loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT, encodeRows, promptOf } from '../../train/dataset.ts';
+import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
+import { whole } from '../numbers.ts';
 import { printJson, sayTable, withJsonOption } from '../output.ts';
-import { whole } from './prepare.ts';
 
-interface Flags {
+interface Flags extends DeviceFlags {
   model?: string;
   adapter?: string;
   data: string;
@@ -19,12 +20,11 @@ interface Flags {
   maxNewTokens: number;
   prompt?: string;
   show: number;
-  threads?: number;
   json?: boolean;
 }
 
 export function command(): Command {
-  return withJsonOption(new Command('eval'))
+  return withDeviceOptions(withJsonOption(new Command('eval')))
     .description('Scores a model on labelled images: exact match, edit distance, BLEU.')
     .option('--model <folder>', MODEL_HELP)
     .requiredOption('--data <file>', 'a conversation JSON')
@@ -33,22 +33,22 @@ export function command(): Command {
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--prompt <text>', 'the instruction beside the image')
     .option('--show <n>', 'predictions to print beside their truths', whole, 4)
-    .option('--threads <n>', 'CPU threads; by default one a core', whole)
     .addHelpText(
       'after',
       '\nExamples:\n  texlens eval --data data/val.json --json\n  texlens eval --model Qwen2-VL-2B-Instruct --adapter runs/a/adapter --data data/val.json',
     )
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
-      const backend = await createOnnxBackend({ threads: flags.threads });
+      const { backend, precision } = await openBackend(flags);
       const model = await loadModel(flags.model, flags.adapter, backend, {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
+        precision,
       });
       const { processor } = model;
       const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
       for (const { name, reason } of dropped) say(`dropped ${name}: ${reason}`);
-      const generator = new Generator(backend, processor.config);
+      const generator = new Generator(backend, processor.config, null, { precision });
       const options = { ...GENERATE_DEFAULTS, maxNewTokens: flags.maxNewTokens, stopIds: processor.stopIds };
       const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
       const pairs = readings.map(({ text }, i) => ({ truth: labels[i] as string, prediction: text }));

@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import { randomFormula } from '../../data/synthetic/grammar.ts';
 import { createModel, SMALL } from '../../models/qwen2_vl/create.ts';
 import { say } from '../../shared/log.ts';
+import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
-import { whole } from './prepare.ts';
 
 export function command(): Command {
   return withJsonOption(new Command('init'))

@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError } from 'commander';
 import { glob } from 'tinyglobby';
-import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { openBackend } from '../../backends/open.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
 import { type Reading, readEach } from '../../generate/read.ts';
@@ -12,10 +12,11 @@ import { imagePrompt, type LoadedModel, loadModel, MODEL_HELP } from '../../mode
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
+import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
+import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
-import { whole } from './prepare.ts';
 
-interface Flags {
+interface Flags extends DeviceFlags {
   model?: string;
   adapter?: string;
   prompt?: string;
@@ -27,7 +28,6 @@ interface Flags {
   repetitionPenalty?: number;
   seed: number;
   batch: number;
-  threads?: number;
   json?: boolean;
 }
 
@@ -49,7 +49,7 @@ One image is written as it is read, token by token, on a terminal. Of several, e
 name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.`;
 
 export function command(): Command {
-  return withJsonOption(new Command('predict'))
+  return withDeviceOptions(withJsonOption(new Command('predict')))
     .description('Reads formula images and prints their LaTeX; with --json one line an image.')
     .argument('<images...>', 'files, folders or globs; - reads one image from standard input')
     .option('--model <folder>', MODEL_HELP)
@@ -63,14 +63,14 @@ export function command(): Command {
     .option('--repetition-penalty <r>', 'by default the model’s own', decimal)
     .option('--seed <n>', 'seed of sampling', whole, 0)
     .option('--batch <n>', 'images at once', whole, 8)
-    .option('--threads <n>', 'CPU threads; by default one a core', whole)
     .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
-      const backend = await createOnnxBackend({ threads: flags.threads });
+      const { backend, precision } = await openBackend(flags);
       const model = await loadModel(flags.model, flags.adapter, backend, {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
+        precision,
       });
       const { config, tokenizer, stopIds } = model.processor;
       const options: GenerateOptions = {
@@ -87,7 +87,7 @@ export function command(): Command {
       const prompts = flags.together
         ? [await imagePrompt(model, sources, sources.join(', '))]
         : await readImages(model, sources, flags.json === true);
-      const generator = new Generator(backend, config);
+      const generator = new Generator(backend, config, null, { precision });
       const print = (image: string, { text, confidence }: Reading): void => {
         if (flags.json) printJson({ image, latex: text, confidence });
         else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);

@@ -5,6 +5,7 @@ import { LEVELS, type Level } from '../../data/synthetic/grammar.ts';
 import { STYLES, type StyleName } from '../../data/synthetic/style.ts';
 import { InputError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
+import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags {
@@ -22,11 +23,6 @@ interface Flags {
   workers?: number;
   json?: boolean;
 }
-
-export const whole = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('expected a whole number.');
-  return Number(text);
-};
 
 const ratio = (text: string): number => {
   const value = Number(text);

@@ -1,14 +1,14 @@
 // texlens train: fine-tunes a model as a YAML run configuration says.
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
-import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { openBackend } from '../../backends/open.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
+import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
-import { whole } from './prepare.ts';
 
 export function command(): Command {
   return withJsonOption(withRunConfigOptions(new Command('train')))
@@ -25,8 +25,8 @@ export function command(): Command {
         throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
-      const backend = await createOnnxBackend({ threads: flags.threads });
-      const result = await runTraining(config, backend, flags.resume === true);
+      const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
+      const result = await runTraining(config, opened, flags.resume === true);
       say(`done: ${result.steps} steps, ${result.output}`);
       if (flags.json) printJson(result);
     });

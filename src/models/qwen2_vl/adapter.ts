@@ -5,8 +5,13 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Backend } from '../../backends/contract.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
+import { Graph } from '../../graph/graph.ts';
 import { sameShape } from '../../graph/types.ts';
 import { type LoraSpec, loraA, loraB, loraScale } from '../../nn/scope.ts';
+import { add } from '../../ops/add.ts';
+import { cast } from '../../ops/cast.ts';
+import { matmul } from '../../ops/matmul.ts';
+import { mul } from '../../ops/mul.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
 import type { Qwen2VLConfig } from './config.ts';
@@ -208,26 +213,19 @@ export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend
   return spec;
 }
 
-/** Adds s·B·A to every weight the adapter targets and drops its states; products are summed in float64. */
-export function mergeLora(config: Qwen2VLConfig, spec: LoraSpec, backend: Backend): void {
-  const scale = loraScale(spec);
+/** Adds s·B·A, summed in float32, to every weight that the adapter targets, and drops the adapter's states. */
+export async function mergeLora(config: Qwen2VLConfig, spec: LoraSpec, backend: Backend): Promise<void> {
   for (const { name, out, in: width } of linearModules(config)) {
     if (!spec.modules.has(name)) continue;
-    const weight = backend.getState(`${name}.weight`);
-    const merged = (weight.data as Float32Array).slice();
-    const a = backend.getState(loraA(name)).data as Float32Array;
-    const b = backend.getState(loraB(name)).data as Float32Array;
-    const row = new Float64Array(width);
-    for (let o = 0; o < out; o++) {
-      row.fill(0);
-      for (let k = 0; k < spec.r; k++) {
-        const factor = b[o * spec.r + k] as number;
-        if (factor === 0) continue;
-        for (let i = 0; i < width; i++) row[i]! += factor * (a[k * width + i] as number);
-      }
-      for (let i = 0; i < width; i++) merged[o * width + i]! += scale * row[i]!;
-    }
-    backend.setState(`${name}.weight`, weight.type, merged);
+    const graph = new Graph(backend.decomposed);
+    const weight = graph.state(`${name}.weight`, [out, width], backend.typeOf(`${name}.weight`).dtype);
+    const a = graph.state(loraA(name), [spec.r, width], 'f32');
+    const b = graph.state(loraB(name), [out, spec.r], 'f32');
+    const delta = mul(matmul(b, a), graph.scalar(loraScale(spec)));
+    graph.assign(weight, cast(add(cast(weight, 'f32'), delta), weight.dtype));
+    const program = await backend.compile(graph);
+    await program.run({});
+    await program.dispose();
     backend.deleteState(loraA(name));
     backend.deleteState(loraB(name));
   }

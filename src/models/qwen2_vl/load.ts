@@ -1,8 +1,8 @@
 // Reads a published snapshot's weights into a backend, one tensor at a time, under either key layout.
 import type { Backend } from '../../backends/contract.ts';
 import { openSnapshot } from '../../formats/safetensors.ts';
+import type { Precision } from '../../graph/types.ts';
 import { sameShape } from '../../graph/types.ts';
-import type { Precision } from '../../nn/scope.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { hubName, parameters } from './parameters.ts';

@@ -2,6 +2,7 @@
 import { copyFile, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend } from '../../backends/contract.ts';
+import { toFloat32 } from '../../formats/half.ts';
 import { type StoredType, writeSafetensors } from '../../formats/safetensors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { parameters } from './parameters.ts';
@@ -20,7 +21,10 @@ export async function saveModel(
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(base)) if (isSidecar(name)) await copyFile(join(base, name), join(folder, name));
   const tensors = new Map(
-    parameters(config).map(({ name, shape }) => [name, { shape, data: backend.getState(name).data as Float32Array }]),
+    parameters(config).map(({ name, shape }) => {
+      const { type, data } = backend.getState(name);
+      return [name, { shape, data: toFloat32(type.dtype as 'f32' | 'bf16', data as Float32Array | Uint16Array) }];
+    }),
   );
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { dtype, metadata: { format: 'pt' } });
 }

@@ -1,6 +1,7 @@
 // A model ready to read images: snapshot and optional adapter loaded into a backend, adapter merged.
 import { stat } from 'node:fs/promises';
 import type { Backend } from '../../backends/contract.ts';
+import type { Precision } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import { bundledModel } from '../bundled.ts';
 import { loadAdapter, mergeLora, readAdapterConfig } from './adapter.ts';
@@ -33,15 +34,16 @@ export async function loadModel(
   folder: string | undefined,
   adapter: string | undefined,
   backend: Backend,
-  given: { prompt?: string; sizing?: ImageSizing; fallbackPrompt: string },
+  given: { prompt?: string; sizing?: ImageSizing; fallbackPrompt: string; precision?: Precision },
 ): Promise<LoadedModel> {
   const base = folder ?? (await defaultModel(adapter));
   const settings =
     (adapter === undefined ? null : await readTrainedSettings(adapter)) ?? (await readTrainedSettings(base));
   const processor = await Processor.load(base, given.sizing ?? settings?.sizing);
-  await loadWeights(base, processor.config, backend);
+  const { precision = 'f32' } = given;
+  await loadWeights(base, processor.config, backend, () => precision);
   if (adapter !== undefined)
-    mergeLora(processor.config, await loadAdapter(adapter, processor.config, backend), backend);
+    await mergeLora(processor.config, await loadAdapter(adapter, processor.config, backend), backend);
   const instruction =
     given.prompt === undefined
       ? (settings ?? { prompt: given.fallbackPrompt, replaces: false })

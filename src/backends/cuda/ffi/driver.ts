@@ -247,13 +247,24 @@ export class Driver {
 }
 
 /** A kernel's argument: a pointer or 64-bit size in `p`, a 32-bit integer in `i`, a float in `f`, a struct's bytes in `s`. */
-export type Argument = { readonly p: number } | { readonly i: number } | { readonly f: number } | { readonly s: Buffer };
+export type Argument =
+  | { readonly p: number }
+  | { readonly i: number }
+  | { readonly f: number }
+  | { readonly s: Buffer };
 
 /** Packs arguments each on a boundary of 8 bytes, with the pointers to them that a launch takes. */
 export function packArguments(args: readonly Argument[]): { params: Buffer; values: Buffer } {
   const sizes = args.map((arg) => ('s' in arg ? Math.ceil(arg.s.length / 8) * 8 : 8));
   // Buffers of their own: slices of Node's shared pool would move with nothing to hold them.
-  const values = Buffer.from(new ArrayBuffer(Math.max(8, sizes.reduce((sum, size) => sum + size, 0))));
+  const values = Buffer.from(
+    new ArrayBuffer(
+      Math.max(
+        8,
+        sizes.reduce((sum, size) => sum + size, 0),
+      ),
+    ),
+  );
   const params = Buffer.from(new ArrayBuffer(8 * Math.max(1, args.length)));
   const base = addressOf(values);
   let at = 0;

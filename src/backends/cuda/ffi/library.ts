@@ -60,7 +60,9 @@ function listed(folder: string): string[] {
 }
 
 /** The libraries' paths, or what is missing and what brings it. */
-export function findLibraries(folders = libraryFolders()): LibraryPaths | { readonly missing: string } {
+export function findLibraries(
+  folders: readonly string[] = libraryFolders(),
+): LibraryPaths | { readonly missing: string } {
   const found: Record<string, string> = {};
   for (const [name, { sonames, brings }] of Object.entries(LIBRARIES)) {
     const path = sonames.flatMap((soname) => folders.map((folder) => join(folder, soname))).find(existsSync);

@@ -49,7 +49,10 @@ export const attentionGrad = (attrs: AttentionAttrs, { views, outputs }: Lowered
   const [dout, q, k, v, segments, out, lse] = views as [View, View, View, View, View, View, View];
   const shape = shapeOf(q, k, v, attrs);
   const size = q.root.dtype === 'f32' ? 4 : 2;
-  const bytes = { dq: shape.tokens * shape.heads * shape.width * size, dk: shape.tokens * shape.kvHeads * shape.width * size };
+  const bytes = {
+    dq: shape.tokens * shape.heads * shape.width * size,
+    dk: shape.tokens * shape.kvHeads * shape.width * size,
+  };
   const align = (n: number) => Math.ceil(n / 256) * 256;
   // The kernels write all three gradients; those that nobody reads go into scratch, behind delta.
   const delta = align(shape.tokens * shape.heads * 4);
@@ -58,7 +61,8 @@ export const attentionGrad = (attrs: AttentionAttrs, { views, outputs }: Lowered
     scratch: delta + spare,
     enqueue(run: Enqueuer) {
       const spares = [delta, delta + align(bytes.dq), delta + align(bytes.dq) + align(bytes.dk)];
-      const to = (gradient: Value | null | undefined, n: number) => (gradient ? run.to(gradient) : run.scratch + spares[n]!);
+      const to = (gradient: Value | null | undefined, n: number) =>
+        gradient ? run.to(gradient) : run.scratch + spares[n]!;
       const pointers = {
         ...{ dout: run.at(dout), q: run.at(q), k: run.at(k), v: run.at(v), segments: run.at(segments) },
         ...{ out: run.at(out), lse: run.at(lse), delta: run.scratch },

@@ -3,8 +3,8 @@
 import type { Value } from '../../../graph/graph.ts';
 import { bytesOf, sizeOf } from '../../../graph/types.ts';
 import type { MatmulShape, MatmulType } from '../ffi/cublaslt.ts';
-import type { MatmulSumAttrs } from '../items.ts';
 import type { Pointer } from '../ffi/driver.ts';
+import type { MatmulSumAttrs } from '../items.ts';
 import { kernel } from '../kernels.ts';
 import { C_TYPE } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p } from '../step.ts';

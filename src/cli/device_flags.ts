@@ -1,0 +1,23 @@
+// The flags that choose where a command computes: --device, --dtype and --threads.
+import { type Command, Option } from 'commander';
+import { DEVICES, type DeviceName, DTYPES, type DtypeName } from '../backends/open.ts';
+import { whole } from './numbers.ts';
+
+export interface DeviceFlags {
+  readonly device: DeviceName;
+  readonly dtype: DtypeName;
+  readonly threads?: number;
+}
+
+export function withDeviceOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--device <name>', 'where to compute; auto takes an NVIDIA card that can be used')
+        .choices(DEVICES)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--dtype <name>', 'auto is bfloat16 on a card, float32 on the CPU').choices(DTYPES).default('auto'),
+    )
+    .option('--threads <n>', 'CPU threads; by default one a core', whole);
+}
