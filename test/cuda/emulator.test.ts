@@ -184,6 +184,11 @@ extern "C" __global__ void convert(const float *x, unsigned *brain, unsigned *na
         /past the end of dynamic shared memory/,
       ],
       [
+        'a load of global memory from shared memory',
+        'extern __shared__ float s[]; s[threadIdx.x] = 1; __syncthreads(); x[0] = __ldcg(s);',
+        /global memory alone.*to shared memory/,
+      ],
+      [
         'a copy not waited for',
         'extern __shared__ float s[]; if (threadIdx.x < 16) copyAsync16(s + 4 * threadIdx.x, x); copyAsyncCommit();',
         /cp\.async not waited for/,
