@@ -84,6 +84,25 @@ extern "C" __global__ void add(float *x, float by, int n) {
     expect(device.read(x, new Float32Array(100))).toEqual(new Float32Array(100).fill(7.5));
   });
 
+  test('work runs as late as it may: only what an event orders is seen by another stream', () => {
+    // `raise` is a function of libc too: the kernel is meant.
+    const source = 'extern "C" __global__ void raise(float *x) { x[0] += 5; }';
+    const { driver, stream } = device;
+    const [other, event] = [driver.createStream(), driver.createEvent()];
+    const x = device.alloc(Float32Array.of(1));
+    const { address, view } = driver.pinned(4);
+    const fetched = () => {
+      driver.do('cuMemcpyDtoHAsync_v2', address, x, 4, other);
+      driver.synchronize(other, 'a test');
+      return view.readFloatLE(0);
+    };
+    launch(source, 'raise', { grid: [1, 1, 1], block: 1, args: [{ p: x }] });
+    expect(fetched()).toBe(1);
+    driver.do('cuEventRecord', event, stream);
+    driver.do('cuStreamWaitEvent', other, event, 0);
+    expect(fetched()).toBe(6);
+  });
+
   test('the pieces of the tensor cores multiply: 16×16 by 16×8, plain and through transposed loads', () => {
     const source = `
 extern "C" __global__ void multiply(const float *a, const float *b, float *out) {
@@ -182,6 +201,11 @@ extern "C" __global__ void convert(const float *x, unsigned *brain, unsigned *na
         'a write past shared memory',
         'extern __shared__ float s[]; s[threadIdx.x + 1] = 0; __syncthreads(); x[0] = s[0];',
         /past the end of dynamic shared memory/,
+      ],
+      [
+        'a load of global memory from shared memory',
+        'extern __shared__ float s[]; s[threadIdx.x] = 1; __syncthreads(); x[0] = __ldcg(s);',
+        /global memory alone.*to shared memory/,
       ],
       [
         'a copy not waited for',

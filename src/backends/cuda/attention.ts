@@ -108,6 +108,7 @@ export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
     shape.dtype === 'bf16' &&
     shape.width % 16 === 0 &&
     shape.width <= 128 &&
+    shape.scale > 0 && // a maximum of scores is one of scaled scores
     Object.values(stridesOf(shape)).every((stride) => stride % 8 === 0) &&
     // the kernels that need most are those of the gradients
     tileBytes(2 * 96 + 4 * GRAD_COLUMNS, shape, 4 * GRAD_COLUMNS) <= card.sharedBytes - STATIC_SHARED

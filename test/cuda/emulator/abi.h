@@ -12,6 +12,7 @@ typedef void (*EmulatedComplete)(void **requests, unsigned mask);
 struct EmulatedRuntime {
   EmulatedDim thread, block, blockDim, gridDim; // of the thread that now runs
   void *dynamicShared;
+  unsigned dynamicBytes;
   /** A block barrier; returns how many threads brought a value that is not 0. */
   int (*barrier)(int line, int value);
   /** A warp collective of the lanes in mask: all lanes must name the same call. */

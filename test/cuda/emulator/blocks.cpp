@@ -262,6 +262,7 @@ std::string runGrid(Launch &launch) {
   runtime.blockDim = launch.block;
   runtime.gridDim = launch.grid;
   runtime.dynamicShared = (void *)(((uintptr_t)shared.data() + 1023) & ~(uintptr_t)1023);
+  runtime.dynamicBytes = launch.dynamicShared;
   unsigned char *pastShared = (unsigned char *)runtime.dynamicShared + launch.dynamicShared;
   *launch.module->runtime = &runtime;
   block.launch = &launch;

@@ -39,7 +39,24 @@ enum Status {
 extern std::recursive_mutex theLock;
 /** Remembers the message for cuGetErrorString, and returns the status. */
 Status refuse(Status status, const std::string &message);
-/** Queues work on a stream, or records it while the stream captures. */
-Status enqueue(void *stream, std::function<void()> work);
 /** Whether [pointer, pointer + bytes) lies within one allocation; if not, refuses. */
 Status checkRange(const char *what, const void *pointer, size_t bytes);
+/** The error of a kernel, which every later call returns. */
+extern Status sticky;
+extern std::string stickyMessage;
+#define LOCKED                                                                                                         \
+  std::lock_guard<std::recursive_mutex> guard(theLock);                                                                \
+  if (sticky) return refuse(sticky, stickyMessage)
+
+// streams.cpp
+/** Queues work on a stream, or records it while the stream captures. */
+Status enqueue(void *stream, std::function<void()> work);
+/** Runs all that a stream holds; a capture that meets it breaks. */
+Status synchronise(void *stream, const char *call);
+/** Runs all that any stream holds. */
+void drainAll();
+/** The sticky error after work has run, if there is one. */
+Status afterDrain();
+bool captures(void *stream);
+Status forbidWhileCapturing(const char *call);
+void forgetStreams();

@@ -95,7 +95,9 @@ std::string rewritten(const std::string &text) {
   std::map<std::string, std::string> kernels; // launch bounds by name
   for (std::sregex_iterator it(body.begin(), body.end(), kernel), end; it != end; ++it)
     kernels[(*it)[2]] = (*it)[1].length() ? (*it)[1].str() : "1024";
-  std::string out = "namespace {\n" + body + "\n}\n";
+  // Without C linkage, or a kernel named as a function of the host's libraries would be that function.
+  static const std::regex linkage(R"(extern\s+"C"\s+__global__)");
+  std::string out = "namespace {\n" + std::regex_replace(body, linkage, "__global__") + "\n}\n";
   for (const auto &[name, bounds] : kernels) out += "EMULATED_KERNEL(" + name + ", " + bounds + ")\n";
   return out;
 }

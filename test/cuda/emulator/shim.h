@@ -164,11 +164,23 @@ static inline int abs(int x) { return x < 0 ? -x : x; }
 static inline long long llabs(long long x) { return x < 0 ? -x : x; }
 
 // ---- memory ----
-template <class T> static inline T __ldg(const T *p) { return *p; }
-template <class T> static inline T __ldcg(const T *p) { return *p; }
-template <class T> static inline T __ldcs(const T *p) { return *p; }
-template <class T, class U> static inline void __stcg(T *p, U v) { *p = v; }
-template <class T, class U> static inline void __stcs(T *p, U v) { *p = v; }
+extern "C" char __start_emulated_shared[] __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")));
+static inline bool emulatedIsShared(const void *p) {
+  const char *at = (const char *)p, *dynamic = (const char *)emulatedRuntime->dynamicShared;
+  return (at >= __start_emulated_shared && at < __stop_emulated_shared) ||
+         (at >= dynamic && at < dynamic + emulatedRuntime->dynamicBytes);
+}
+/** Accesses with a cache hint are instructions of global memory: on a device they fault elsewhere. */
+template <class T> static inline T *emulatedGlobal(T *p) {
+  if (emulatedIsShared(p)) emulatedRuntime->fail("an access of global memory alone (__ldg, __ldcg, __stcs, …) to shared memory");
+  return p;
+}
+template <class T> static inline T __ldg(const T *p) { return *emulatedGlobal(p); }
+template <class T> static inline T __ldcg(const T *p) { return *emulatedGlobal(p); }
+template <class T> static inline T __ldcs(const T *p) { return *emulatedGlobal(p); }
+template <class T, class U> static inline void __stcg(T *p, U v) { *emulatedGlobal(p) = v; }
+template <class T, class U> static inline void __stcs(T *p, U v) { *emulatedGlobal(p) = v; }
 static inline void __threadfence() {}
 static inline void __threadfence_block() {}
 static inline void __threadfence_system() {}
@@ -313,6 +325,4 @@ template <class... A> struct EmulatedEntry<void (*)(A...)> {
       EmulatedEntry<decltype(&NAME)>::sizes, (unsigned)(MAX_THREADS)};
 /** EMULATED_KERNEL(name, launch bounds…) */
 #define EMULATED_KERNEL(NAME, ...) EMULATED_KERNEL_(NAME, __VA_ARGS__, 0)
-extern "C" char __start_emulated_shared[] __attribute__((weak, visibility("hidden")));
-extern "C" char __stop_emulated_shared[] __attribute__((weak, visibility("hidden")));
 extern "C" const EmulatedModule emulated_module = {&emulatedRuntime, __start_emulated_shared, __stop_emulated_shared};

@@ -2,10 +2,6 @@
 // them; it walks the keys that its queries can see in steps of COLUMNS, with an online softmax. The next step's keys
 // and values are copied while this one's are multiplied.
 // q [T, H, d], k and v [T, KV, d] by row strides → out [T, H, d], lse [T, H]. Grid: (tiles of all rows, H / HEADS).
-
-// The score of a key that is not seen, and a query's maximum before it saw any.
-constexpr float MASKED = -1e30f;
-
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention(const bf16 *q, const bf16 *k, const bf16 *v, const int *segments, bf16 *out, float *lse, int row,
               int heads, int group, int qStride, int kStride, int vStride, int causal, float scale) {
@@ -36,7 +32,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   const int warpFirst = first + warp % (ROWS / 16) * 16;         // its first query
   bf16 *own = queries + warp * 16 * STRIDE;                       // its queries
   const int low = warpFirst + lane / 4, high = low + 8;           // this lane's two
-  const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
   float o[HEAD_DIM / 8][4] = {};
   float maxLow = MASKED, maxHigh = MASKED, sumLow = 0, sumHigh = 0;
   const float factor = scale * LOG2E;
@@ -52,19 +47,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     float s[COLUMNS / 8][4] = {};
     multiplyRows(s, own, keys + stage * COLUMNS * STRIDE);
 
-    const bool past = !causal || column + COLUMNS - 1 <= warpFirst;
-    if (!past || !oneSegment(ids, row, warpFirst, column)) {
-#pragma unroll
-      for (int n = 0; n < COLUMNS / 8; n++)
-#pragma unroll
-        for (int e = 0; e < 2; e++) {
-          const int key = column + n * 8 + lane % 4 * 2 + e;
-          const int id = ids[min(key, row - 1)];
-          const bool exists = key < span.end;
-          if (!exists || id != lowId || (causal && key > low)) s[n][e] = MASKED;
-          if (!exists || id != highId || (causal && key > high)) s[n][e + 2] = MASKED;
-        }
-    }
+    maskScores<false>(s, ids, row, warpFirst, column, span.end, causal);
 
     float newLow = maxLow, newHigh = maxHigh;
 #pragma unroll

@@ -30,10 +30,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   Span span = visibleSpan(segments + start, row, first, min(first + ROWS, row), ids);
   if (causal) span.begin = max(span.begin, first);
 
-  // The walk: all steps of the first head, then of the next.
-  const int steps = (span.end - span.begin + COLUMNS - 1) / COLUMNS, walk = steps * group;
-  const auto begin = [&](int step, int stage) {
-    const int h = step / steps, column = span.begin + step % steps * COLUMNS;
+  const auto begin = [&](int h, int column, int stage) {
     copyTile<COLUMNS>(queries + stage * COLUMNS * STRIDE, q + h * HEAD_DIM, qStride, column, span.end);
     copyTile<COLUMNS>(douts + stage * COLUMNS * STRIDE, dout + h * HEAD_DIM, width, column, span.end);
     for (int i = threadIdx.x; i < COLUMNS; i += THREADS) {
@@ -44,48 +41,43 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     }
     copyAsyncCommit();
   };
-  begin(0, 0);
+  begin(0, span.begin, 0);
 
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int warpFirst = first + warp * 16;
   bf16 *ownKeys = keys + warp * 16 * STRIDE, *ownValues = values + warp * 16 * STRIDE;
-  const int low = warpFirst + lane / 4, high = low + 8;
-  const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
   const float factor = scale * LOG2E;
   float dkSums[HEAD_DIM / 8][4] = {}, dvSums[HEAD_DIM / 8][4] = {};
 
-  for (int step = 0, stage = 0; step < walk; step++, stage ^= 1) {
+  // The walk: the queries of the first head, then those of the next.
+  int h = 0, column = span.begin, stage = 0;
+  while (h < group) {
     copyAsyncWait<0>();
     __syncthreads();
-    if (step + 1 < walk) begin(step + 1, stage ^ 1);
-    const int column = span.begin + step % steps * COLUMNS;
+    const bool more = column + COLUMNS < span.end;
+    const int nextHead = more ? h : h + 1, nextColumn = more ? column + COLUMNS : span.begin;
+    if (nextHead < group) begin(nextHead, nextColumn, stage ^ 1);
     const bf16 *q0 = queries + stage * COLUMNS * STRIDE, *dout0 = douts + stage * COLUMNS * STRIDE;
     const float *lse0 = lses + stage * COLUMNS, *delta0 = deltas + stage * COLUMNS;
 
     float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
     multiplyRows(p, ownKeys, q0);
     multiplyRows(ds, ownValues, dout0);
-    const bool past = !causal || column >= warpFirst + 15;
-    const bool whole = past && oneSegment(ids, row, warpFirst, column);
+    maskScores<true>(p, ids, row, warpFirst, column, span.end, causal);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n++)
 #pragma unroll
       for (int e = 0; e < 2; e++) {
-        const int i = n * 8 + lane % 4 * 2 + e;
-        bool seenLow = true, seenHigh = true;
-        if (!whole) {
-          const int query = column + i, id = ids[min(query, row - 1)];
-          seenLow = query < span.end && id == lowId && !(causal && query < low);
-          seenHigh = query < span.end && id == highId && !(causal && query < high);
-        }
-        const float shift = lse0[i] * LOG2E;
-        p[n][e] = seenLow ? exp2Fast(p[n][e] * factor - shift) : 0.0f;
-        p[n][e + 2] = seenHigh ? exp2Fast(p[n][e + 2] * factor - shift) : 0.0f;
-        ds[n][e] = p[n][e] * (ds[n][e] - delta0[i]);
-        ds[n][e + 2] = p[n][e + 2] * (ds[n][e + 2] - delta0[i]);
+        const int query = n * 8 + lane % 4 * 2 + e;
+        const float shift = lse0[query] * LOG2E;
+        p[n][e] = exp2Fast(p[n][e] * factor - shift);
+        p[n][e + 2] = exp2Fast(p[n][e + 2] * factor - shift);
+        ds[n][e] = p[n][e] * (ds[n][e] - delta0[query]);
+        ds[n][e + 2] = p[n][e + 2] * (ds[n][e + 2] - delta0[query]);
       }
     multiplyWeights(dvSums, p, dout0);
     multiplyWeights(dkSums, ds, q0);
+    h = nextHead, column = nextColumn, stage ^= 1;
   }
   storeRows(dkSums, scale, scale, ownKeys, dk + start * dkStride + kvHead * HEAD_DIM, dkStride, warpFirst, row);
   storeRows(dvSums, 1, 1, ownValues, dv + start * dvStride + kvHead * HEAD_DIM, dvStride, warpFirst, row);

@@ -40,7 +40,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   const int ownHead = head + warp / (ROWS / 16), warpFirst = first + warp % (ROWS / 16) * 16;
   bf16 *ownQueries = queries + warp * 16 * STRIDE, *ownDouts = douts + warp * 16 * STRIDE;
   const int low = warpFirst + lane / 4, high = low + 8;
-  const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
 
   // delta of the lane's two queries: four lanes share the width of each.
   const long long lowAt = (start + min(low, row - 1)) * heads + ownHead;
@@ -76,20 +75,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
     multiplyRows(p, ownQueries, keys + stage * COLUMNS * STRIDE);
     multiplyRows(ds, ownDouts, values + stage * COLUMNS * STRIDE);
-    const bool past = !causal || column + COLUMNS - 1 <= warpFirst;
-    const bool whole = past && oneSegment(ids, row, warpFirst, column);
+    maskScores<false>(p, ids, row, warpFirst, column, span.end, causal);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n++)
 #pragma unroll
       for (int e = 0; e < 2; e++) {
-        bool seenLow = true, seenHigh = true;
-        if (!whole) {
-          const int key = column + n * 8 + lane % 4 * 2 + e, id = ids[min(key, row - 1)];
-          seenLow = key < span.end && id == lowId && !(causal && key > low);
-          seenHigh = key < span.end && id == highId && !(causal && key > high);
-        }
-        ds[n][e] = seenLow ? exp2Fast(p[n][e] * factor - lseLow) * (ds[n][e] - deltaLow) : 0.0f;
-        ds[n][e + 2] = seenHigh ? exp2Fast(p[n][e + 2] * factor - lseHigh) * (ds[n][e + 2] - deltaHigh) : 0.0f;
+        ds[n][e] = exp2Fast(p[n][e] * factor - lseLow) * (ds[n][e] - deltaLow);
+        ds[n][e + 2] = exp2Fast(p[n][e + 2] * factor - lseHigh) * (ds[n][e + 2] - deltaHigh);
       }
     multiplyWeights(sums, ds, keys + stage * COLUMNS * STRIDE);
   }

@@ -7,15 +7,23 @@
 constexpr int STRIDE = HEAD_DIM + 8;
 constexpr int CHUNKS = HEAD_DIM / 8; // of 16 bytes in a row
 constexpr float LOG2E = 1.4426950408889634f;
+constexpr float MASKED = -1e30f; // the score of a pair that does not see each other
 
-/** Begins the copy of tokens [first, first + TOKENS) to a tile; zeros from `end` on. */
+/**
+ * Begins the copy of tokens [first, first + TOKENS) to a tile; zeros from `end` on. A thread keeps to one chunk of the
+ * width, so that it counts addresses up; threads that are left over, where chunks do not divide them, have no part.
+ */
 template <int TOKENS>
 __device__ __forceinline__ void copyTile(bf16 *tile, const bf16 *source, int stride, int first, int end) {
-  for (int i = threadIdx.x; i < TOKENS * CHUNKS; i += THREADS) {
-    const int token = i / CHUNKS, chunk = i % CHUNKS;
-    const bool present = first + token < end;
-    copyAsync16(tile + token * STRIDE + chunk * 8, source + (present ? (long long)(first + token) * stride + chunk * 8 : 0),
-                present);
+  constexpr int AT_ONCE = THREADS / CHUNKS;
+  const int chunk = threadIdx.x % CHUNKS, token = threadIdx.x / CHUNKS;
+  if (token >= AT_ONCE) return;
+  tile += token * STRIDE + chunk * 8;
+  source += (long long)(first + token) * stride + chunk * 8;
+#pragma unroll
+  for (int i = 0; i < TOKENS; i += AT_ONCE) {
+    if (TOKENS % AT_ONCE == 0 || i + token < TOKENS) copyAsync16(tile, source, first + i + token < end);
+    tile += AT_ONCE * STRIDE, source += (long long)AT_ONCE * stride;
   }
 }
 
@@ -115,4 +123,27 @@ __device__ __forceinline__ bool oneSegment(const int *ids, int row, int first, i
   bool same = ids[first + lane % 16] == id;
   for (int i = lane; i < COLUMNS; i += 32) same &= ids[column + i] == id;
   return __all_sync(0xffffffffu, same);
+}
+
+/**
+ * Masks the scores of a warp's 16 tokens against those from `column` on, up to `end`. The warp's tokens are queries and
+ * the columns keys, or the other way round when OWNS_KEYS.
+ */
+template <bool OWNS_KEYS>
+__device__ __forceinline__ void maskScores(float (&s)[COLUMNS / 8][4], const int *ids, int row, int first, int column,
+                                           int end, int causal) {
+  const bool inOrder = !causal || (OWNS_KEYS ? column >= first + 15 : column + COLUMNS - 1 <= first);
+  if (inOrder && oneSegment(ids, row, first, column)) return;
+  const int lane = threadIdx.x % 32, low = first + lane / 4, high = low + 8;
+  const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
+#pragma unroll
+  for (int n = 0; n < COLUMNS / 8; n++)
+#pragma unroll
+    for (int e = 0; e < 2; e++) {
+      const int token = column + n * 8 + lane % 4 * 2 + e, id = ids[min(token, row - 1)];
+      const bool lowLate = causal && (OWNS_KEYS ? token < low : token > low);
+      const bool highLate = causal && (OWNS_KEYS ? token < high : token > high);
+      if (token >= end || id != lowId || lowLate) s[n][e] = MASKED;
+      if (token >= end || id != highId || highLate) s[n][e + 2] = MASKED;
+    }
 }

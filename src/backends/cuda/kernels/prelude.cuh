@@ -120,14 +120,19 @@ __device__ __forceinline__ float warpMax(float v) {
 }
 
 // ---- copies from global to shared memory that run beside the arithmetic ----
-#ifndef TEXLENS_EMULATED
+#ifdef TEXLENS_EMULATED
+static inline void emulatedCopyAsync(void *shared, const void *global, int bytes) {
+  if (!emulatedIsShared(shared) || emulatedIsShared(global)) emulatedRuntime->fail("cp.async not from global to shared");
+  emulatedRuntime->copyAsync(shared, global, bytes);
+}
+#else
 __device__ __forceinline__ unsigned sharedAddress(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
 #endif
 
 /** Begins a copy of 16 bytes; writes zeros where there is nothing to copy. */
 __device__ __forceinline__ void copyAsync16(void *shared, const void *global, bool present = true) {
 #ifdef TEXLENS_EMULATED
-  emulatedRuntime->copyAsync(shared, present ? global : nullptr, 16);
+  emulatedCopyAsync(shared, present ? global : nullptr, 16);
 #else
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
                "r"(present ? 16 : 0)
@@ -137,7 +142,7 @@ __device__ __forceinline__ void copyAsync16(void *shared, const void *global, bo
 /** The same for 4 bytes. */
 __device__ __forceinline__ void copyAsync4(void *shared, const void *global, bool present = true) {
 #ifdef TEXLENS_EMULATED
-  emulatedRuntime->copyAsync(shared, present ? global : nullptr, 4);
+  emulatedCopyAsync(shared, present ? global : nullptr, 4);
 #else
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(sharedAddress(shared)), "l"(global),
                "r"(present ? 4 : 0)
@@ -181,7 +186,7 @@ static void emulatedLoadPieces(EmulatedPieces **r, unsigned) {
     }
 }
 template <int COUNT, bool TRANSPOSED> static inline void emulatedLdmatrix(unsigned *words, const void *row) {
-  if ((unsigned long)row % 16) emulatedRuntime->fail("ldmatrix of a row that is not aligned to 16 bytes");
+  if (!emulatedIsShared(row) || (unsigned long)row % 16) emulatedRuntime->fail("ldmatrix of no 16-byte row of shared memory");
   EmulatedPieces request = {(const unsigned short *)row, {}, COUNT, TRANSPOSED};
   emulatedCollective<EmulatedPieces>(0xffffffffu, __LINE__, request, emulatedLoadPieces);
   for (int i = 0; i < COUNT; i++) words[i] = request.words[i];
