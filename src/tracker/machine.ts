@@ -82,9 +82,11 @@ export async function gitState(folder: string): Promise<Git | null> {
 }
 
 /** What of the surroundings bears on a run; values of flags that name a key, a token or a password are left out. */
-export function environment(program: string): Environment {
+export function environment(): Environment {
+  const manifest = new URL('../../package.json', import.meta.url);
+  const version = readOrNull(() => (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version);
   return {
-    program,
+    program: `texlens ${version ?? ''}`.trim(),
     node: process.version,
     platform: `${process.platform}-${process.arch} ${release()}`,
     host: hostname(),

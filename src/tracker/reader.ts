@@ -119,7 +119,7 @@ export class RunReader {
   private readonly systemLines: LineReader;
   private readonly scalars = new Table();
   private readonly systemTable = new Table();
-  private events: EventLine[] = [];
+  private eventList: EventLine[] = [];
   private readonly rewinds: { byte: number; step: number }[] = [];
   private metaText = '';
   private consoleEnd = 0;
@@ -227,20 +227,25 @@ export class RunReader {
     return this.systemTable.rows();
   }
 
+  /** Everything that happened, in order. */
+  events(): readonly EventLine[] {
+    return this.eventList;
+  }
+
   evaluations(): Evaluation[] {
-    return this.events.filter((event) => event.type === 'evaluation');
+    return this.eventList.filter((event) => event.type === 'evaluation');
   }
 
   images(): ImageEvent[] {
-    return this.events.filter((event) => event.type === 'image');
+    return this.eventList.filter((event) => event.type === 'image');
   }
 
   texts(): TextEvent[] {
-    return this.events.filter((event) => event.type === 'text');
+    return this.eventList.filter((event) => event.type === 'text');
   }
 
   checkpoints(): CheckpointEvent[] {
-    return this.events.filter((event) => event.type === 'checkpoint');
+    return this.eventList.filter((event) => event.type === 'checkpoint');
   }
 
   /** Printed lines: the last `tail` ones (default 200), or those from a byte on. */
@@ -248,7 +253,7 @@ export class RunReader {
     const tail = options.tail ?? (options.fromByte === undefined ? 200 : undefined);
     const slice: LineSlice = await sliceLines(join(this.folder, FILES.console), { fromByte: options.fromByte, tail });
     const lines = slice.lines.flatMap((line) => {
-      const parsed = ConsoleLine.safeParse(parseOrNull(line));
+      const parsed = ConsoleLine.safeParse(jsonOrNull(line));
       return parsed.success ? [parsed.data] : [];
     });
     return { lines, nextByte: slice.nextByte };
@@ -302,8 +307,8 @@ export class RunReader {
   private takeEvent(line: string): void {
     const json: unknown = JSON.parse(line);
     const resume = (json as { resume?: unknown } | null)?.resume;
-    if (isStep(resume)) this.events = this.events.filter((event) => event.step <= resume);
-    else this.events.push(EventLine.parse(json));
+    if (isStep(resume)) this.eventList = this.eventList.filter((event) => event.step <= resume);
+    else this.eventList.push(EventLine.parse(json));
   }
 }
 
@@ -312,7 +317,8 @@ export const openRun = (folder: string): Promise<RunReader> => RunReader.open(fo
 
 const isStep = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0;
 
-function parseOrNull(line: string): unknown {
+/** null for what is no JSON. */
+export function jsonOrNull(line: string): unknown {
   try {
     return JSON.parse(line);
   } catch {

@@ -1,0 +1,52 @@
+// Images copied into a run, named after their content, so that the same image stands there once.
+import { createHash } from 'node:crypto';
+import { copyFile, mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { InputError, messageOf } from '../shared/errors.ts';
+import { FILES } from './schema.ts';
+
+/** First bytes → extension. What a file is called plays no part. */
+const KINDS: readonly (readonly [extension: string, start: RegExp])[] = [
+  ['png', /^\x89PNG\r\n\x1a\n/],
+  ['jpg', /^\xff\xd8\xff/],
+  ['gif', /^GIF8[79]a/],
+  ['webp', /^RIFF[\s\S]{4}WEBP/],
+  ['bmp', /^BM/],
+  ['tif', /^(II\*\0|MM\0\*)/],
+];
+
+export class Media {
+  private readonly folder: string;
+  /** path, size and time of a source → its name here */
+  private readonly known = new Map<string, string>();
+
+  constructor(run: string) {
+    this.folder = join(run, FILES.media);
+  }
+
+  /** Copies an image in and returns its name; an InputError says why it cannot be. */
+  async add(source: string): Promise<string> {
+    try {
+      const { size, mtimeMs } = await stat(source);
+      const identity = `${size} ${mtimeMs} ${source}`;
+      const before = this.known.get(identity);
+      if (before !== undefined) return before;
+      const bytes = await readFile(source);
+      const start = bytes.toString('latin1', 0, 16);
+      const extension = KINDS.find(([, pattern]) => pattern.test(start))?.[0];
+      if (extension === undefined)
+        throw new Error(`expected an image (${KINDS.map(([name]) => name).join(', ')}), got other bytes`);
+      const name = `${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}.${extension}`;
+      const file = join(this.folder, name);
+      if ((await stat(file).catch(() => null))?.size !== size) {
+        await mkdir(this.folder, { recursive: true });
+        await copyFile(source, `${file}.tmp`);
+        await rename(`${file}.tmp`, file);
+      }
+      this.known.set(identity, name);
+      return name;
+    } catch (error) {
+      throw new InputError(`${basename(source)}: cannot be copied into the run (${messageOf(error)})`);
+    }
+  }
+}
