@@ -1,7 +1,9 @@
-// Images copied into a run, named after their content, so that the same image stands there once.
+// Images copied into a run, named after their content, so that the same image stands there once. They are kept as what
+// any browser shows; TIFF becomes PNG.
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { FILES } from './schema.ts';
 
@@ -11,7 +13,6 @@ const KINDS: readonly (readonly [extension: string, start: RegExp])[] = [
   ['jpg', /^\xff\xd8\xff/],
   ['gif', /^GIF8[79]a/],
   ['webp', /^RIFF[\s\S]{4}WEBP/],
-  ['bmp', /^BM/],
   ['tif', /^(II\*\0|MM\0\*)/],
 ];
 
@@ -19,6 +20,7 @@ export class Media {
   private readonly folder: string;
   /** path, size and time of a source → its name here */
   private readonly known = new Map<string, string>();
+  private copies = 0;
 
   constructor(run: string) {
     this.folder = join(run, FILES.media);
@@ -31,17 +33,19 @@ export class Media {
       const identity = `${size} ${mtimeMs} ${source}`;
       const before = this.known.get(identity);
       if (before !== undefined) return before;
-      const bytes = await readFile(source);
-      const start = bytes.toString('latin1', 0, 16);
-      const extension = KINDS.find(([, pattern]) => pattern.test(start))?.[0];
-      if (extension === undefined)
+      const original = await readFile(source);
+      const start = original.toString('latin1', 0, 16);
+      const kind = KINDS.find(([, pattern]) => pattern.test(start))?.[0];
+      if (kind === undefined)
         throw new Error(`expected an image (${KINDS.map(([name]) => name).join(', ')}), got other bytes`);
+      const [bytes, extension] = kind === 'tif' ? [await sharp(original).png().toBuffer(), 'png'] : [original, kind];
       const name = `${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}.${extension}`;
       const file = join(this.folder, name);
-      if ((await stat(file).catch(() => null))?.size !== size) {
+      if ((await stat(file).catch(() => null))?.size !== bytes.length) {
         await mkdir(this.folder, { recursive: true });
-        await copyFile(source, `${file}.tmp`);
-        await rename(`${file}.tmp`, file);
+        const temporary = `${file}.${++this.copies}.tmp`;
+        await writeFile(temporary, bytes);
+        await rename(temporary, file);
       }
       this.known.set(identity, name);
       return name;

@@ -28,7 +28,7 @@ export type Values = z.output<typeof Values>;
 const step = z.int().min(0);
 const time = z.number();
 /** The name of a file in media/; nothing else is ever looked up there. */
-export const MediaName = z.string().regex(/^[0-9a-f]{16}\.(png|jpg|gif|webp|bmp|tif)$/);
+export const MediaName = z.string().regex(/^[0-9a-f]{16}\.(png|jpg|gif|webp)$/);
 
 export const ScalarLine = z.object({ step, time, values: Values });
 export type ScalarLine = z.output<typeof ScalarLine>;
