@@ -54,13 +54,13 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"sid": "sid-1", "expiredAt": "2099-01-01T00:00:00.000Z", "userInfo": {"username": USER}}
         if "sid=sid-1" not in (self.headers.get("cookie") or ""):
             return 401, {"code": "unauthorized", "message": "no session"}
-        if m := re.fullmatch(r"/api/projects/([^/]+)", path):
-            name = data["name"]
-            s.projects[(m[1], name)] = {
-                "cuid": f"project-{name}", "name": name, "path": f"/@{m[1]}/{name}", "version": 1,
-                "group": {"username": m[1]}, "_count": {"experiments": 0}, "visibility": data["visibility"],
+        if m := re.fullmatch(r"/api/projects?(?:/([^/]+))?", path):  # without a name: the SDK up to 0.8
+            name, owner = data["name"], m[1] or data.get("username") or USER
+            project = s.projects[(owner, name)] = {
+                "cuid": f"project-{name}", "name": name, "path": f"/@{owner}/{name}", "version": 1,
+                "group": {"username": owner}, "username": owner, "_count": {"experiments": 0},
             }
-            return 201, {}
+            return 201, project
         if m := re.fullmatch(r"/api/project/([^/]+)/([^/]+)", path):
             found = s.projects.get((m[1], m[2]))
             return (200, found) if found else (404, {"code": "not_found", "message": "no such project"})

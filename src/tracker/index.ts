@@ -1,5 +1,5 @@
 // texlens/tracker: recording runs from any TypeScript trainer, and reading them back.
-export type { ExportSettings } from './exporters/contract.ts';
+export type { ExportSettings } from './export/contract.ts';
 export type { ExporterName } from './exporters/index.ts';
 export {
   type Change,

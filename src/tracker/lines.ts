@@ -16,11 +16,13 @@ export class LineReader {
     if (!handle) return false;
     const before = this.offset;
     try {
+      const { size } = await handle.stat();
       let rest: Buffer = Buffer.alloc(0);
-      for (;;) {
-        const chunk = Buffer.allocUnsafe(CHUNK);
-        const { bytesRead } = await handle.read(chunk, 0, CHUNK, this.offset + rest.length);
-        if (bytesRead === 0) break;
+      for (let at = before; at < size; ) {
+        const chunk = Buffer.allocUnsafe(Math.min(CHUNK, size - at));
+        const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
+        if (bytesRead === 0) break; // it was cut meanwhile
+        at += bytesRead;
         const bytes = chunk.subarray(0, bytesRead);
         const buffer = rest.length === 0 ? bytes : Buffer.concat([rest, bytes]);
         let start = 0;

@@ -18,7 +18,7 @@ import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/traine
 import type { LoraSpec } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
-import type { ExportSettings } from '../tracker/exporters/contract.ts';
+import type { ExportSettings } from '../tracker/export/contract.ts';
 import { createRun, type Run } from '../tracker/run.ts';
 import { loadCheckpoint, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { createOnnxBackend } from '../../backends/onnx/index.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
-import type { ExportSettings } from '../../tracker/exporters/contract.ts';
+import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
 import { printJson, withJsonOption } from '../output.ts';

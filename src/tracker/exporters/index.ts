@@ -1,6 +1,6 @@
 // Every exporter by name, loaded when it is asked for; the key is what `--track` takes.
 import { InputError } from '../../shared/errors.ts';
-import type { OpenExporter } from './contract.ts';
+import type { OpenExporter } from '../export/contract.ts';
 
 export const EXPORTERS = {
   swanlab: async (): Promise<OpenExporter> => (await import('./swanlab.ts')).openSwanlab,

@@ -6,9 +6,9 @@ import { join, resolve } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import { Appender } from '../appender.ts';
 import { type EventLine, FILES, type RunFile } from '../schema.ts';
-import type { ExportContext, Exporter, Item } from './contract.ts';
-import { readPicture } from './pictures.ts';
-import { encodeRecord, FILE_HEADER, Framer, type MediaItem, type SwanlabRecord, timestamp } from './swanlab_log.ts';
+import type { ExportContext, Exporter, Item } from '../export/contract.ts';
+import { readPicture } from '../export/pictures.ts';
+import { encodeRecord, FILE_HEADER, Framer, type MediaItem, type SwanlabRecord, timestamp } from '../export/swanlab_log.ts';
 import {
   configOf,
   endScalars,
@@ -20,7 +20,7 @@ import {
   scalarsOf,
   systemColumn,
   yamlJson,
-} from './swanlab_names.ts';
+} from '../export/swanlab_names.ts';
 
 const [START, FINISH, CONFIG, METADATA] = [-1, -2, -3, -4] as const;
 const SCALAR = 1;

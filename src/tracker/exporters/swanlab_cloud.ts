@@ -4,17 +4,18 @@
 import { basename, join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import { type EventLine, FILES, type RunFile } from '../schema.ts';
-import type { ExportContext, Exporter, Item } from './contract.ts';
-import { readPicture } from './pictures.ts';
-import { findCredentials, SwanlabApi, Unreachable } from './swanlab_api.ts';
-import { configOf, endScalars, imagesOf, metadataOf, projectName, scalarsOf, systemColumn } from './swanlab_names.ts';
+import type { ExportContext, Exporter, Item } from '../export/contract.ts';
+import { readPicture } from '../export/pictures.ts';
+import { findCredentials, SwanlabApi, Unreachable } from '../export/swanlab_api.ts';
+import { configOf, endScalars, imagesOf, metadataOf, projectName, scalarsOf, systemColumn } from '../export/swanlab_names.ts';
 
 const BATCH = 10_000;
 const BATCH_EVERY_MS = 1500;
 const RETRY_MS = 10_000;
 const HEARTBEAT_MS = 600_000;
-/** How long the end of a run waits for a server. */
+/** How long the end of a run waits for a server that was there before, trying every second. */
 const LAST_WAIT_MS = 30_000;
+const LAST_RETRY_MS = 1000;
 /** More is not kept in memory: the store has it. */
 const MOST_WAITING = 500_000;
 
@@ -95,8 +96,8 @@ class SwanlabCloud implements Exporter {
         break;
       } catch (error) {
         fault = messageOf(error);
-        if (!(error instanceof Unreachable) || Date.now() > deadline) break;
-        await new Promise((retry) => setTimeout(retry, Math.min(RETRY_MS, LAST_WAIT_MS / 10)));
+        if (!(error instanceof Unreachable) || !this.connected || Date.now() > deadline) break;
+        await new Promise((retry) => setTimeout(retry, LAST_RETRY_MS));
       }
     }
     const left = this.waiting() + this.overflow;
@@ -156,6 +157,8 @@ class SwanlabCloud implements Exporter {
       this.place = experiment.page;
       await this.api.profile('config', configOf(run));
       await this.api.profile('metadata', metadataOf(run));
+      await this.api.heartbeat();
+      this.nextHeartbeat = Date.now() + HEARTBEAT_MS;
       this.connected = true;
     } catch (error) {
       // A refusal will not change; a server that is away may come back.

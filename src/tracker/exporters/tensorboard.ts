@@ -10,8 +10,8 @@ import { messageOf } from '../../shared/errors.ts';
 import { crc32c } from '../../shared/crc32.ts';
 import { Appender } from '../appender.ts';
 import { type EventLine, FILES, type RunFile } from '../schema.ts';
-import type { ExportContext, Exporter, Item } from './contract.ts';
-import { readPicture } from './pictures.ts';
+import type { ExportContext, Exporter, Item } from '../export/contract.ts';
+import { readPicture } from '../export/pictures.ts';
 
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id });
 const EventType = protobuf.Root.fromJSON({
@@ -35,6 +35,8 @@ const EventType = protobuf.Root.fromJSON({
       },
     },
     Value: {
+      // One of these is always there, and is written though it be 0.
+      oneofs: { value: { oneof: ['simpleValue', 'image', 'tensor'] } },
       fields: {
         tag: { type: 'string', id: 1 },
         simpleValue: { type: 'float', id: 2 },

@@ -68,7 +68,11 @@ const RecordType = protobuf.Root.fromJSON({
       ['tags'],
     ),
     Finish: fields({ state: [1, 'int32'], error: [2, 'string'], finishedAt: [3, 'Timestamp'] }),
-    YRange: fields({ min: [1, 'double'], max: [2, 'double'] }),
+    // Bounds are written though they be 0.
+    YRange: {
+      ...fields({ min: [1, 'double'], max: [2, 'double'] }),
+      oneofs: { _min: { oneof: ['min'] }, _max: { oneof: ['max'] } },
+    },
     Column: fields({
       class: [1, 'int32'],
       type: [2, 'int32'],
@@ -168,19 +172,7 @@ export interface SwanlabRecord {
 }
 
 export function encodeRecord(record: SwanlabRecord): Uint8Array {
-  return RecordType.encode(RecordType.fromObject(sparse(record))).finish();
-}
-
-/** Without zeros and empty texts, as proto3 writers leave them out; a bound of an axis is kept, since 0 says something. */
-function sparse(message: object): Record<string, unknown> {
-  return Object.fromEntries(
-    Object.entries(message).flatMap(([name, value]: [string, unknown]) => {
-      if (value === undefined || value === 0 || value === '') return [];
-      if (name === 'yRange' || typeof value !== 'object' || value === null) return [[name, value]];
-      if (!Array.isArray(value)) return [[name, sparse(value)]];
-      return [[name, value.map((item: unknown) => (typeof item === 'object' ? sparse(item as object) : item))]];
-    }),
-  );
+  return RecordType.encode(RecordType.fromObject(record)).finish();
 }
 
 export const timestamp = (milliseconds: number): Timestamp => ({

@@ -2,7 +2,7 @@
 import { messageOf } from '../../shared/errors.ts';
 import type { RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from './contract.ts';
-import { EXPORTERS, type ExporterName } from './index.ts';
+import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 
 /** An exporter that does not end by itself is left after this long. */
 const PATIENCE_MS = 60_000;
