@@ -96,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
             for run in s.experiments.values():
                 run["columns"].update({column["key"]: column for column in data["series"]})
             return 200, {}
+        if m := re.fullmatch(r"/api/experiment/([^/]+)/columns", path):  # the SDK up to 0.8
+            s.experiments[m[1]]["columns"].update({column["key"]: column for column in data})
+            return 201, {}
         if path == "/api/house/metrics":
             if s.failures > 0:
                 s.failures -= 1
