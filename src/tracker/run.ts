@@ -43,7 +43,7 @@ export interface EvaluationInput {
   /** recorded as scalars too, as eval/NAME */
   readonly metrics: Readonly<Record<string, number>>;
   readonly rows: readonly {
-    /** path of the image */
+    /** path of the image; of several, the first */
     readonly image: string;
     readonly truth: string;
     readonly prediction: string;

@@ -11,6 +11,7 @@ export interface Series {
 }
 
 interface Column {
+  readonly key: string;
   /** index into the table's rows */
   readonly rows: number[];
   readonly values: number[];
@@ -22,6 +23,9 @@ export class Table {
   /** where each row's line begins in its file */
   private bytes: number[] = [];
   private columns = new Map<string, Column>();
+  /** columns in the order of the last row: the next one is most likely the same, and needs no look-up */
+  private order: Column[] = [];
+  private position = 0;
 
   get length(): number {
     return this.steps.length;
@@ -36,14 +40,17 @@ export class Table {
     this.steps.push(step);
     this.times.push(time);
     this.bytes.push(byte);
+    this.position = 0;
   }
 
   set(key: string, value: number): void {
-    let column = this.columns.get(key);
-    if (!column) {
-      column = { rows: [], values: [] };
+    let column = this.order[this.position];
+    if (column?.key !== key) {
+      column = this.columns.get(key) ?? { key, rows: [], values: [] };
       this.columns.set(key, column);
+      this.order[this.position] = column;
     }
+    this.position++;
     column.rows.push(this.steps.length - 1);
     column.values.push(value);
   }
@@ -57,8 +64,9 @@ export class Table {
     [this.steps, this.times, this.bytes] = [pick(this.steps), pick(this.times), pick(this.bytes)];
     const old = this.columns;
     this.columns = new Map();
+    this.order = [];
     for (const [key, { rows, values }] of old) {
-      const column: Column = { rows: [], values: [] };
+      const column: Column = { key, rows: [], values: [] };
       for (const [i, row] of rows.entries()) {
         const to = moved.get(row);
         if (to === undefined) continue;
@@ -85,7 +93,7 @@ export class Table {
 
   /** Every row with all its values, in order. */
   *rows(): Generator<{ step: number; time: number; values: Record<string, number> }> {
-    const cursors = [...this.columns].map(([key, column]) => ({ key, ...column, at: 0 }));
+    const cursors = [...this.columns.values()].map((column) => ({ ...column, at: 0 }));
     for (let row = 0; row < this.steps.length; row++) {
       const values: Record<string, number> = Object.create(null);
       for (const cursor of cursors)

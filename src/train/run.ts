@@ -185,7 +185,7 @@ async function train(
     void run.evaluation({
       step,
       metrics: { loss, exact_match: exactMatch, edit_distance: editDistance },
-      rows: pairs.map((pair, i) => ({ ...pair, image: val.samples[i]!.name, metrics: scoresOf(pair) })),
+      rows: pairs.map((pair, i) => ({ ...pair, image: val.images[i]![0]!, metrics: scoresOf(pair) })),
     });
     return { loss, exactMatch, editDistance, count: readings.length };
   };
@@ -298,5 +298,6 @@ function fitting(encoded: Encoded, reason: (sample: Encoded['samples'][number]) 
     throw new InputError(
       `no sample fits: ${dropped[0]?.name}: ${dropped[0]?.reason}. Raise train.row_tokens or lower image.max_pixels.`,
     );
-  return { samples: kept.map((i) => encoded.samples[i]!), labels: kept.map((i) => encoded.labels[i]!), dropped };
+  const pick = <T>(list: readonly T[]): T[] => kept.map((i) => list[i] as T);
+  return { samples: pick(encoded.samples), labels: pick(encoded.labels), images: pick(encoded.images), dropped };
 }
