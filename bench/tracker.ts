@@ -47,7 +47,13 @@ async function logging(folder: string, count: number, options: Partial<RunOption
   await run.finish();
   times.sort((a, b) => a - b);
   const at = (share: number): number => round(1000 * (times[Math.floor(share * times.length)] as number));
-  return { metrics: count, callUs: at(0.5), p99Us: at(0.99), maxUs: at(0.9999), processCpuUs: round((busy - idle) / calls) };
+  return {
+    metrics: count,
+    callUs: at(0.5),
+    p99Us: at(0.99),
+    maxUs: at(0.9999),
+    processCpuUs: round((busy - idle) / calls),
+  };
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100;
@@ -80,7 +86,9 @@ try {
   const start = performance.now();
   run.series();
   const redraw = performance.now() - start;
-  console.log(`${STEPS} steps × ${METRICS} metrics (${Math.round(size / 2 ** 20)} MiB): open ${opened.map(Math.round).join(', ')} ms, ${points} points to draw`);
+  console.log(
+    `${STEPS} steps × ${METRICS} metrics (${Math.round(size / 2 ** 20)} MiB): open ${opened.map(Math.round).join(', ')} ms, ${points} points to draw`,
+  );
 
   const one = await readFile(join(home, 'long', 'run.json'), 'utf8');
   for (let i = 0; i < RUNS; i++) {
@@ -100,7 +108,14 @@ try {
     JSON.stringify({
       bench: 'tracker',
       log: { five, twenty, withSwanlabAndTensorboard: exported },
-      open: { steps: STEPS, metrics: METRICS, firstMs: Math.round(opened[0] as number), bestMs: Math.round(Math.min(...opened)), cpuMs: Math.round(Math.min(...openedCpu)), redrawMs: round(redraw) },
+      open: {
+        steps: STEPS,
+        metrics: METRICS,
+        firstMs: Math.round(opened[0] as number),
+        bestMs: Math.round(Math.min(...opened)),
+        cpuMs: Math.round(Math.min(...openedCpu)),
+        redrawMs: round(redraw),
+      },
       list: { runs: RUNS, firstMs: Math.round(listed[0] as number), bestMs: Math.round(Math.min(...listed)) },
       node: process.version,
     }),

@@ -50,12 +50,9 @@ const TRACK = `where the run is recorded besides its folder: ${EXPORTER_NAMES.jo
 /** Adds the dedicated flags and `--set` to a command; `overridesFrom` reads them back. */
 export function withRunConfigOptions(command: Command): Command {
   for (const [flags, key, help] of FLAGS) command.addOption(new Option(flags, `${help} (${key})`));
-  return command.option('--track <name>', TRACK, collect).option(
-    '--set <key=value>',
-    'any key of the configuration, such as train.lr=1e-4; may be repeated',
-    collect,
-    [],
-  );
+  return command
+    .option('--track <name>', TRACK, collect)
+    .option('--set <key=value>', 'any key of the configuration, such as train.lr=1e-4; may be repeated', collect, []);
 }
 
 const collect = (word: string, earlier: readonly string[] = []): string[] => [...earlier, word];

@@ -87,7 +87,8 @@ export class Appender {
 
   async close(): Promise<void> {
     await this.flush();
-    if (this.waiting.length > 0) this.lost += this.waiting.length;
+    this.lost += this.waiting.length;
+    if (this.lost > 0) this.failed(`${this.file}: ${this.lost} pieces found no room on the disk and are lost`);
     await this.handle.close();
   }
 }

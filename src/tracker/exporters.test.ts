@@ -1,7 +1,8 @@
 // The exporters at work: the SwanLab directory, the cloud client against a server on this machine, TensorBoard's files.
 // That SwanLab's and TensorBoard's own readers take them is shown by reference/swanlab_check.py and tensorboard_check.py.
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -182,7 +183,13 @@ describe('SwanLab’s server', () => {
     expect(words).toContain(`the run at SwanLab: ${host}/@me/p/runs/${run.record.id}`);
 
     const losses = metrics('scalar').filter(({ key }) => key === 'train/loss');
-    expect(losses.map(({ index, data }) => [index, data])).toEqual([[1, 1 / 3], [2, 'nan'], [3, 1], [4, 4 / 3], [5, 5 / 3]]);
+    expect(losses.map(({ index, data }) => [index, data])).toEqual([
+      [1, 1 / 3],
+      [2, 'nan'],
+      [3, 1],
+      [4, 4 / 3],
+      [5, 5 / 3],
+    ]);
     expect(metrics('scalar')).toContainEqual(expect.objectContaining({ key: 'single_value/train_loss', data: 0.5 }));
     expect(metrics('scalar')).toContainEqual(expect.objectContaining({ key: '__swanlab__.mem.pct', index: 0 }));
     expect(metrics('log')).toContainEqual(expect.objectContaining({ level: 'INFO', epoch: 1, message: 'a line' }));
@@ -198,7 +205,9 @@ describe('SwanLab’s server', () => {
     expect(find('/projects/me')).toEqual({ name: 'p', visibility: 'PRIVATE' });
     expect(find('/state')).toMatchObject({ state: 'FINISHED', from: 'sdk' });
     expect(calls.filter(({ path }) => path.endsWith('/heartbeat'))).toHaveLength(1);
-    expect(calls.find(({ body }) => 'config' in body)?.body).toEqual({ config: { lr: { value: 1e-7, desc: '', sort: 0 } } });
+    expect(calls.find(({ body }) => 'config' in body)?.body).toEqual({
+      config: { lr: { value: 1e-7, desc: '', sort: 0 } },
+    });
   });
 
   it('is sent only what it lacks when a run is resumed or exported', async () => {
@@ -208,7 +217,10 @@ describe('SwanLab’s server', () => {
     known = true;
     held = { scalar: [{ key: 'train/loss', step: 4 }], media: [], log: [] };
     await exportRun(at('lacking'), 'swanlab-cloud', options().exportSettings ?? {});
-    const sent = () => metrics('scalar').filter(({ key }) => key === 'train/loss').map(({ index }) => index);
+    const sent = () =>
+      metrics('scalar')
+        .filter(({ key }) => key === 'train/loss')
+        .map(({ index }) => index);
     // The project's name is the store's: made by its own options.
     expect(calls.some(({ path }) => path.includes('/project/me/texlens'))).toBe(true);
     calls = [];

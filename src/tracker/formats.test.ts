@@ -6,8 +6,7 @@ import { encodeRecord, FILE_HEADER, Framer, type SwanlabRecord } from './export/
 import { configOf, metricKey, projectName, yamlJson } from './export/swanlab_names.ts';
 import { encodeEvent, type SummaryValue, type TensorboardEvent, textValue } from './exporters/tensorboard.ts';
 
-const golden = (name: string): Buffer =>
-  readFileSync(new URL(`../../test/golden/tracker/${name}`, import.meta.url));
+const golden = (name: string): Buffer => readFileSync(new URL(`../../test/golden/tracker/${name}`, import.meta.url));
 
 /** Long texts stand in the fixture as {repeat, times}. */
 const unfold = (_key: string, value: unknown): unknown =>
@@ -48,7 +47,10 @@ describe('a TensorBoard file', () => {
         ? [textValue(text.key, text.text)]
         : summary?.value.map((entry) =>
             entry.image
-              ? { ...entry, image: { ...entry.image, encodedImageString: Buffer.from(entry.image.encodedImageString, 'base64') } }
+              ? {
+                  ...entry,
+                  image: { ...entry.image, encodedImageString: Buffer.from(entry.image.encodedImageString, 'base64') },
+                }
               : entry,
           );
       return encodeEvent({ ...event, ...(value ? { summary: { value } } : {}) } as TensorboardEvent);

@@ -121,6 +121,7 @@ export class RunReader {
   private readonly systemTable = new Table();
   private eventList: EventLine[] = [];
   private readonly rewinds: { byte: number; step: number }[] = [];
+  private reading: Promise<Change> | null = null;
   private metaText = '';
   private consoleEnd = 0;
   /** lines that could not be read, by file */
@@ -148,8 +149,15 @@ export class RunReader {
     return this.current;
   }
 
-  /** Reads what has been written since. */
-  async refresh(): Promise<Change> {
+  /** Reads what has been written since; calls at the same time share one reading. */
+  refresh(): Promise<Change> {
+    this.reading ??= this.read().finally(() => {
+      this.reading = null;
+    });
+    return this.reading;
+  }
+
+  private async read(): Promise<Change> {
     const meta = await readMeta(this.folder);
     if (meta) this.current = meta;
     const text = JSON.stringify(this.current);
@@ -177,7 +185,7 @@ export class RunReader {
       const change = await this.refresh().catch(() => null);
       if (stopped) return;
       if (change && Object.values(change).includes(true)) changed(change);
-      timer = setTimeout(() => void look(), intervalMs);
+      if (!stopped) timer = setTimeout(() => void look(), intervalMs);
     };
     timer = setTimeout(() => void look(), intervalMs);
     return () => {

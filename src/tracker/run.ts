@@ -1,23 +1,23 @@
 // A run being written. Calls only put what they are given into memory; a timer writes it, so that a step never waits for
 // a disk or a network, and a failure of either is told once and never ends the run.
-import { randomInt } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
 import { Appender } from './appender.ts';
 import { captureConsole } from './console.ts';
 import type { ExportSettings, Item } from './export/contract.ts';
-import type { ExporterName } from './exporters/index.ts';
 import { Outlet } from './export/outlet.ts';
 import { replay } from './export/replay.ts';
-import { environment, gitState, hardware, thisProcess } from './machine.ts';
+import type { ExporterName } from './exporters/index.ts';
 import { Media } from './media.ts';
+import { freshMeta } from './meta.ts';
 import { Monitor } from './monitor.ts';
 import { type RunMeta, readMeta } from './reader.ts';
-import { type EventLine, FILES, type RunFile, SCHEMA_VERSION, toValue, type Values, type WrittenStatus } from './schema.ts';
+import { type EventLine, FILES, type RunFile, type Values, type WrittenStatus } from './schema.ts';
+import { asValues, numbersOf, setValue } from './values.ts';
 
 export interface RunOptions {
   /** the run's own folder; it may hold other files too */
@@ -116,7 +116,9 @@ export class Run {
       for (const entry of await readdir(this.folder))
         if (entry.startsWith(`${FILES.run}.`) && entry.endsWith('.tmp')) await rm(join(this.folder, entry));
       for (const name of LINES)
-        this.files[name] = await Appender.open(join(this.folder, FILES[name]), 'lines', (message) => this.tell(message));
+        this.files[name] = await Appender.open(join(this.folder, FILES[name]), 'lines', (message) =>
+          this.tell(message),
+        );
     } catch (error) {
       this.tell(`${this.folder}: the run cannot be recorded (${messageOf(error)}); it goes on all the same`);
     }
@@ -149,8 +151,10 @@ export class Run {
 
   /** Records metrics of a step. Values that are no numbers are left out, and told once. */
   log(values: Readonly<Record<string, number>>, step: number): void {
-    if (!Number.isInteger(step) || step < 0)
-      return this.tell(`log: expected a step that is a whole number, 0 or more, got ${step}; its values are lost`);
+    if (!Number.isInteger(step) || step < 0) {
+      this.tell(`log: expected a step that is a whole number, 0 or more, got ${step}; its values are lost`);
+      return;
+    }
     const time = Date.now();
     this.append('scalars', { step, time, values: this.checked(values) });
     this.meta.step = Math.max(step, this.meta.step ?? 0);
@@ -226,10 +230,7 @@ export class Run {
     await this.flushFiles();
     await this.writeMeta();
     for (const outlet of this.outlets) for (const line of await outlet.finish(this.meta)) say(line);
-    for (const file of Object.values(this.files)) {
-      await file.close().catch(() => {});
-      if (file.lost > 0) say(`${file.file}: ${file.lost} lines found no room on the disk and are lost`);
-    }
+    for (const file of Object.values(this.files)) await file.close().catch(() => {});
   }
 
   /** The process ends without `finish`: what waits is written, and the state follows the exit code. */
@@ -267,8 +268,8 @@ export class Run {
   }
 
   private append(file: Lines, line: unknown): void {
-    if (this.ended) return this.tell('something was recorded after the run had ended; it is lost');
-    this.files[file]?.push(`${JSON.stringify(line)}\n`);
+    if (this.ended) this.tell('something was recorded after the run had ended; it is lost');
+    else this.files[file]?.push(`${JSON.stringify(line)}\n`);
   }
 
   private hand(item: Item): void {
@@ -284,8 +285,8 @@ export class Run {
         this.tell(`log: '${key}' expected a number, got ${typeof value}; it is left out`);
         continue;
       }
-      set(out, key, value);
-      set(this.meta.latest, key, value);
+      setValue(out, key, value);
+      setValue(this.meta.latest, key, value);
     }
     return out;
   }
@@ -340,50 +341,3 @@ export class Run {
 
 /** Starts recording a run. */
 export const createRun = (options: RunOptions): Promise<Run> => Run.create(options);
-
-function set(values: Values, key: string, value: number): void {
-  // A plain assignment to __proto__ would set no property.
-  if (key === '__proto__') Object.defineProperty(values, key, { value: toValue(value), enumerable: true, configurable: true, writable: true });
-  else values[key] = toValue(value);
-}
-
-const numbersOf = (values: Readonly<Record<string, unknown>>): Record<string, number> =>
-  Object.fromEntries(Object.entries(values).filter((entry): entry is [string, number] => typeof entry[1] === 'number'));
-
-function asValues(numbers: Readonly<Record<string, number>>): Values {
-  const out: Values = {};
-  for (const key in numbers) set(out, key, numbers[key] as number);
-  return out;
-}
-
-async function freshMeta(folder: string, options: RunOptions, before: RunMeta | null): Promise<RunFile> {
-  const now = new Date().toISOString();
-  const [git, machine] = await Promise.all([gitState(process.cwd()), hardware()]);
-  const step = options.resume ?? 0;
-  return {
-    schema: SCHEMA_VERSION,
-    id: before?.id ?? newId(),
-    name: options.name ?? before?.name ?? basename(folder),
-    project: options.project ?? before?.project ?? 'texlens',
-    tags: [...(options.tags ?? before?.tags ?? [])],
-    notes: options.notes ?? before?.notes ?? '',
-    status: 'running',
-    error: null,
-    createdAt: before?.createdAt ?? now,
-    sessions: [...(before?.sessions ?? []), { startedAt: now, step }],
-    heartbeat: now,
-    endedAt: null,
-    process: thisProcess(),
-    step: options.resume ?? null,
-    latest: before?.latest ?? {},
-    summary: {},
-    config: { ...(options.config ?? before?.config) },
-    git,
-    environment: environment(),
-    hardware: machine,
-    exports: { ...before?.exports },
-  };
-}
-
-const LETTERS = '0123456789abcdefghijklmnopqrstuvwxyz';
-const newId = (): string => Array.from({ length: 21 }, () => LETTERS[randomInt(36)]).join('');

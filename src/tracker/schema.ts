@@ -20,7 +20,7 @@ export const FILES = {
 } as const;
 
 /** A number, or the name of one that JSON lacks. */
-export const Value = z.union([z.number(), z.enum(['NaN', 'Infinity', '-Infinity'])]);
+export const Value = z.union([z.number(), z.literal(['NaN', 'Infinity', '-Infinity'])]);
 export type Value = z.output<typeof Value>;
 export const Values = z.record(z.string(), Value);
 export type Values = z.output<typeof Values>;

@@ -25,7 +25,9 @@ describe('from nothing to LaTeX', () => {
   });
 
   it('a run killed at any moment and resumed repeats the same losses to the bit', async () => {
-    const whole = await texlens('train', config, '--json');
+    const whole = await texlens('train', config, '--json', '--track', 'swanlab', '--track', 'tensorboard');
+    expect(whole.stderr).toMatch(/swanlab sync \S+run-\d{8}_\d{6}-/);
+    expect(whole.stderr).toMatch(/tensorboard --logdir \S+whole/);
     expect(whole.stderr).toContain('done: 8 steps');
     expect(lastJson(whole.stdout)).toMatchObject({ steps: 8 });
     expect(whole.stderr).toMatch(/vision {2,}[\d,]+ parameters, frozen \(freeze\.vision\)/);

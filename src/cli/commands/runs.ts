@@ -1,5 +1,5 @@
 // texlens runs: the recorded runs of a folder: list, show, compare, export, delete.
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command, Option } from 'commander';
@@ -79,7 +79,8 @@ async function list({ root, json }: Flags): Promise<void> {
     ]),
     { head: ['run', 'status', 'step', 'started (UTC)', 'train/loss', 'eval/edit_distance', 'tags'], right: [2, 4, 5] },
   );
-  if (json) printJson({ root, runs: runs.map(({ path, folder, meta }) => ({ path, folder, ...brief(meta) })), damaged });
+  if (json)
+    printJson({ root, runs: runs.map(({ path, folder, meta }) => ({ path, folder, ...brief(meta) })), damaged });
 }
 
 async function show(name: string, flags: Flags & { log: number }): Promise<void> {
@@ -134,8 +135,14 @@ async function compare(names: string[], { root, json }: Flags): Promise<void> {
       const values = maps.map((map) => map.get(key));
       return differing && values.every((value) => value === values[0]) ? [] : [[key, values]];
     });
-  const config = rows(columns.map((column) => column.config), true);
-  const latest = rows(columns.map((column) => column.latest), false);
+  const config = rows(
+    columns.map((column) => column.config),
+    true,
+  );
+  const latest = rows(
+    columns.map((column) => column.latest),
+    false,
+  );
   sayTable(
     [
       ['status', ...entries.map(({ meta }) => meta.status)],
@@ -194,18 +201,24 @@ async function remove(names: string[], flags: Flags & { models?: boolean; yes?: 
       `${running.path}: is still being written by process ${running.meta.process.pid}; end that process first.`,
     );
   for (const { folder } of entries)
-    say(`${flags.models ? 'the whole folder' : 'the records in'} ${folder} (${formatBytes(await sizeOf(folder, flags.models === true))})`);
+    say(
+      `${flags.models ? 'the whole folder' : 'the records in'} ${folder} (${formatBytes(await sizeOf(folder, flags.models === true))})`,
+    );
   if (!flags.yes && !(await confirmed(`Delete ${entries.length === 1 ? 'it' : `these ${entries.length}`}?`)))
     throw new InputError('nothing was deleted');
   for (const { folder } of entries) {
     if (flags.models) await rm(folder, { recursive: true });
-    else for (const name of RECORDS) await rm(join(folder, name), { recursive: true, force: true });
+    else {
+      for (const name of RECORDS) await rm(join(folder, name), { recursive: true, force: true });
+      // The folder goes too, unless the run left something else in it.
+      await rmdir(folder).catch(() => {});
+    }
   }
   say(`deleted: ${entries.map(({ path }) => path).join(', ')}`);
   if (flags.json) printJson({ deleted: entries.map(({ path }) => path), models: flags.models === true });
 }
 
-/** What the tracker itself wrote into a run's folder. */
+/** What the tracker itself wrote into a run's folder; run.json first, so that a removal cut short leaves no run. */
 const RECORDS = [...Object.values(FILES), 'swanlog', 'tensorboard'];
 
 async function confirmed(question: string): Promise<boolean> {
@@ -235,7 +248,9 @@ async function find(word: string, root: string): Promise<RunEntry> {
   const found = named.length > 0 ? named : runs.filter(({ meta }) => word.length >= 4 && meta.id.startsWith(word));
   if (found.length === 1) return found[0] as RunEntry;
   if (found.length > 1)
-    throw new InputError(`${word}: stands for ${found.length} runs: ${found.map(({ path }) => path).join(', ')}. Give one path.`);
+    throw new InputError(
+      `${word}: stands for ${found.length} runs: ${found.map(({ path }) => path).join(', ')}. Give one path.`,
+    );
   const folder = resolve(word);
   const meta = await readMeta(folder);
   if (meta) return { folder, path: word, meta };
@@ -253,7 +268,19 @@ async function wholeConsole(run: RunReader): Promise<ConsoleLine[]> {
   }
 }
 
-function brief({ id, name, project, tags, status, error, step, createdAt, endedAt, latest, summary }: RunEntry['meta']) {
+function brief({
+  id,
+  name,
+  project,
+  tags,
+  status,
+  error,
+  step,
+  createdAt,
+  endedAt,
+  latest,
+  summary,
+}: RunEntry['meta']) {
   return { id, name, project, tags, status, error, step, createdAt, endedAt, latest, summary };
 }
 

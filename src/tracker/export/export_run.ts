@@ -1,9 +1,9 @@
 // A run that stands in the store, written once more by an exporter.
 import { InputError } from '../../shared/errors.ts';
+import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 import { readMeta } from '../reader.ts';
 import type { RunFile } from '../schema.ts';
 import type { ExportSettings } from './contract.ts';
-import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 import { replay } from './replay.ts';
 
 /** Exports a run as it stands; returns where to, and what the exporter has to say. */

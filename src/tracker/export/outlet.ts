@@ -1,8 +1,8 @@
 // One exporter as the run sees it: items are handed over and forgotten, one batch at a time, and a failure is told once.
 import { messageOf } from '../../shared/errors.ts';
+import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 import type { RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from './contract.ts';
-import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 
 /** An exporter that does not end by itself is left after this long. */
 const PATIENCE_MS = 60_000;

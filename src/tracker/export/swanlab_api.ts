@@ -21,7 +21,8 @@ export class Unreachable extends RunError {}
 
 export async function findCredentials(settings: ExportSettings): Promise<Credentials> {
   const { env } = process;
-  const netrc = (await readNetrc(join('.swanlab', '.netrc'))) ?? (await readNetrc(join(homedir(), '.swanlab', '.netrc')));
+  const netrc =
+    (await readNetrc(join('.swanlab', '.netrc'))) ?? (await readNetrc(join(homedir(), '.swanlab', '.netrc')));
   const key = settings.swanlabKey ?? env.SWANLAB_API_KEY ?? netrc?.key;
   if (!key)
     throw new InputError('no API key: give --swanlab-key, set SWANLAB_API_KEY, or log in once with SwanLab’s own tool');
@@ -124,7 +125,12 @@ export class SwanlabApi {
       for (const { key, step } of [...(scalar ?? []), ...(media ?? [])]) lastSteps.set(key, step);
       lastEpoch = log?.[0]?.step ?? 0;
     }
-    return { id: cuid, page: `${this.credentials.web}/@${this.projectPath}/runs/${slug || cuid}`, lastSteps, lastEpoch };
+    return {
+      id: cuid,
+      page: `${this.credentials.web}/@${this.projectPath}/runs/${slug || cuid}`,
+      lastSteps,
+      lastEpoch,
+    };
   }
 
   async profile(part: 'config' | 'metadata' | 'requirements', content: unknown): Promise<void> {
@@ -141,7 +147,9 @@ export class SwanlabApi {
   }
 
   /** Stores files under their paths. */
-  async resources(files: readonly { readonly path: string; readonly bytes: Buffer; readonly type: string }[]): Promise<void> {
+  async resources(
+    files: readonly { readonly path: string; readonly bytes: Buffer; readonly type: string }[],
+  ): Promise<void> {
     const asked = await this.call('POST', '/resources/presigned/put', {
       experimentId: this.experimentId,
       paths: files.map(({ path }) => path),

@@ -167,7 +167,12 @@ export interface SwanlabRecord {
   };
   readonly scalar?: Point & { readonly value: { readonly number: number } };
   readonly media?: Point & { readonly value: { readonly items: readonly MediaItem[] } };
-  readonly log?: { readonly line: string; readonly level: number; readonly timestamp: Timestamp; readonly epoch: number };
+  readonly log?: {
+    readonly line: string;
+    readonly level: number;
+    readonly timestamp: Timestamp;
+    readonly epoch: number;
+  };
   readonly save?: { readonly name: string; readonly sourcePath: string; readonly type: number };
 }
 

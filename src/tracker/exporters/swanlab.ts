@@ -5,10 +5,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import { Appender } from '../appender.ts';
-import { type EventLine, FILES, type RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from '../export/contract.ts';
 import { readPicture } from '../export/pictures.ts';
-import { encodeRecord, FILE_HEADER, Framer, type MediaItem, type SwanlabRecord, timestamp } from '../export/swanlab_log.ts';
+import {
+  encodeRecord,
+  FILE_HEADER,
+  Framer,
+  type MediaItem,
+  type SwanlabRecord,
+  timestamp,
+} from '../export/swanlab_log.ts';
 import {
   configOf,
   endScalars,
@@ -21,8 +27,11 @@ import {
   systemColumn,
   yamlJson,
 } from '../export/swanlab_names.ts';
+import { type EventLine, FILES, type RunFile } from '../schema.ts';
 
 const [START, FINISH, CONFIG, METADATA] = [-1, -2, -3, -4] as const;
+/** A long history is written in parts. */
+const FLUSH_EVERY = 1000;
 const SCALAR = 1;
 const IMAGE = 2;
 const TEXT = 4;
@@ -63,7 +72,11 @@ class SwanlabDirectory implements Exporter {
     const metadata = join(this.place, 'files', 'swanlab-metadata.json');
     await writeFile(metadata, JSON.stringify(metadataOf(run)));
     this.put(METADATA, Date.now(), { save: { name: 'metadata', sourcePath: metadata, type: 2 } });
-    for await (const item of this.context.history()) await this.take(item);
+    let taken = 0;
+    for await (const item of this.context.history()) {
+      await this.take(item);
+      if (++taken % FLUSH_EVERY === 0) await this.file.flush();
+    }
     await this.file.flush();
   }
 
@@ -93,7 +106,9 @@ class SwanlabDirectory implements Exporter {
       this.put(null, item.time, { log });
     } else
       await this.event(item.event).catch((error: unknown) =>
-        this.context.tell(`swanlab: an ${item.event.type} of step ${item.event.step} is left out (${messageOf(error)})`),
+        this.context.tell(
+          `swanlab: an ${item.event.type} of step ${item.event.step} is left out (${messageOf(error)})`,
+        ),
       );
   }
 

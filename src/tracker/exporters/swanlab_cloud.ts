@@ -3,11 +3,19 @@
 // what the server lacks. Seen to work against a local server that speaks the API, never against the real cloud.
 import { basename, join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
-import { type EventLine, FILES, type RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from '../export/contract.ts';
 import { readPicture } from '../export/pictures.ts';
 import { findCredentials, SwanlabApi, Unreachable } from '../export/swanlab_api.ts';
-import { configOf, endScalars, imagesOf, metadataOf, projectName, scalarsOf, systemColumn } from '../export/swanlab_names.ts';
+import {
+  configOf,
+  endScalars,
+  imagesOf,
+  metadataOf,
+  projectName,
+  scalarsOf,
+  systemColumn,
+} from '../export/swanlab_names.ts';
+import { type EventLine, FILES, type RunFile } from '../schema.ts';
 
 const BATCH = 10_000;
 const BATCH_EVERY_MS = 1500;
@@ -213,7 +221,11 @@ const pointOf = (key: string, index: number, time: number, value: number): Point
 
 export async function openSwanlabCloud(context: ExportContext): Promise<Exporter> {
   const credentials = await findCredentials(context.settings);
-  const exporter = new SwanlabCloud(context, new SwanlabApi(credentials, context.run.environment.program), credentials.api);
+  const exporter = new SwanlabCloud(
+    context,
+    new SwanlabApi(credentials, context.run.environment.program),
+    credentials.api,
+  );
   for await (const item of context.history()) exporter.take(item);
   return exporter;
 }

@@ -6,12 +6,12 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
-import { messageOf } from '../../shared/errors.ts';
 import { crc32c } from '../../shared/crc32.ts';
+import { messageOf } from '../../shared/errors.ts';
 import { Appender } from '../appender.ts';
-import { type EventLine, FILES, type RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from '../export/contract.ts';
 import { readPicture } from '../export/pictures.ts';
+import { type EventLine, FILES, type RunFile } from '../schema.ts';
 
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id });
 const EventType = protobuf.Root.fromJSON({
@@ -57,6 +57,8 @@ const EventType = protobuf.Root.fromJSON({
   },
 }).lookupType('Event');
 
+/** A long history is written in parts. */
+const FLUSH_EVERY = 1000;
 const DT_STRING = 7;
 /** Images of one evaluation that are shown. */
 const MOST_IMAGES = 16;
@@ -64,7 +66,12 @@ const MOST_IMAGES = 16;
 export interface SummaryValue {
   readonly tag: string;
   readonly simpleValue?: number;
-  readonly image?: { readonly height: number; readonly width: number; readonly colorspace: number; readonly encodedImageString: Uint8Array };
+  readonly image?: {
+    readonly height: number;
+    readonly width: number;
+    readonly colorspace: number;
+    readonly encodedImageString: Uint8Array;
+  };
   readonly tensor?: { readonly dtype: number; readonly tensorShape: object; readonly stringVal: readonly Uint8Array[] };
   readonly metadata?: { readonly pluginData: { readonly pluginName: string } };
 }
@@ -115,7 +122,11 @@ class TensorboardFiles implements Exporter {
     for (const file of [this.scalars, this.images]) file.push(encodeEvent({ wallTime, fileVersion: 'brain.Event:2' }));
     const config = `    ${JSON.stringify(this.context.run.config, null, 2).replaceAll('\n', '\n    ')}`;
     this.scalars.push(encodeEvent({ wallTime, summary: { value: [textValue('config', config)] } }));
-    for await (const item of this.context.history()) await this.take(item);
+    let taken = 0;
+    for await (const item of this.context.history()) {
+      await this.take(item);
+      if (++taken % FLUSH_EVERY === 0) await this.flush();
+    }
     await this.flush();
   }
 
@@ -148,7 +159,8 @@ class TensorboardFiles implements Exporter {
       const files = event.rows.flatMap(({ image }) => (image === null ? [] : [image])).slice(0, MOST_IMAGES);
       await this.pictures(at, 'eval/predictions', files);
     }
-    if (event.type === 'image') await this.pictures(at, event.key, event.images.map(({ file }) => file).slice(0, MOST_IMAGES));
+    if (event.type === 'image')
+      await this.pictures(at, event.key, event.images.map(({ file }) => file).slice(0, MOST_IMAGES));
   }
 
   private async pictures(at: { wallTime: number; step: number }, key: string, files: readonly string[]): Promise<void> {
