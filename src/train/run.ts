@@ -62,7 +62,7 @@ export async function runTraining(
   const about = { folder: config.output, name, project, tags, notes, config };
   const started: { run?: Run } = {};
   try {
-    const { result, summary } = await train(config, backend, resume, async (after) => {
+    const { result, summary } = await trainRecorded(config, backend, resume, async (after) => {
       started.run = await createRun({ ...about, resume: after, exporters, exportSettings, systemEverySeconds });
       return started.run;
     });
@@ -74,7 +74,7 @@ export async function runTraining(
   }
 }
 
-async function train(
+async function trainRecorded(
   config: RunConfig,
   backend: Backend,
   resume: boolean,
@@ -178,16 +178,16 @@ async function train(
     );
     await generator.dispose();
     const pairs = readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text }));
-    const { exactMatch, editDistance } = scorePairs(pairs);
+    const scores = scorePairs(pairs);
     const valSizes = val.samples.map(sizeOfSample);
     const loss = await trainer.loss(val.samples, pack(Array.from(valSizes.keys()), valSizes, bucket));
     // Copies of the images go on beside the training.
     void run.evaluation({
       step,
-      metrics: { loss, exact_match: exactMatch, edit_distance: editDistance },
+      metrics: { loss, exact_match: scores.exactMatch, edit_distance: scores.editDistance },
       rows: pairs.map((pair, i) => ({ ...pair, image: val.images[i]![0]!, metrics: scoresOf(pair) })),
     });
-    return { loss, exactMatch, editDistance, count: readings.length };
+    return { loss, exactMatch: scores.exactMatch, editDistance: scores.editDistance, count: readings.length };
   };
 
   let state: TrainerState = restored ?? { step: 0, tick: 0, identity, best: null, evaluationsWithoutGain: 0 };
@@ -268,7 +268,7 @@ async function train(
       train_runtime: seconds,
       train_samples_per_second: seen / seconds,
       train_steps_per_second: done / seconds,
-      train_loss: lossSum / Math.max(1, done),
+      ...(done > 0 ? { train_loss: lossSum / done } : {}),
     },
   };
 }
