@@ -11,7 +11,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { parse } from 'yaml';
 import { exportRun } from './export/export_run.ts';
 import { EXPORTERS } from './exporters/index.ts';
-import { openRun } from './reader.ts';
+import { openRun, readMeta } from './reader.ts';
 import { createRun, type RunOptions } from './run.ts';
 
 const image = fileURLToPath(new URL('../../test/golden/processor/images/rgb.png', import.meta.url));
@@ -181,6 +181,8 @@ describe('SwanLab’s server', () => {
     await new Promise((wait) => setTimeout(wait, 400));
     await run.finish({ summary: { train_loss: 0.5 } });
     expect(words).toContain(`the run at SwanLab: ${host}/@me/p/runs/${run.record.id}`);
+    const page = (await readMeta(at('sent')))?.exports['swanlab-cloud'];
+    expect(page).toBe(`${host}/@me/p/runs/${run.record.id}`);
 
     const losses = metrics('scalar').filter(({ key }) => key === 'train/loss');
     expect(losses.map(({ index, data }) => [index, data])).toEqual([

@@ -7,13 +7,13 @@ import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { FILES } from './schema.ts';
 
-/** First bytes → extension. What a file is called plays no part. */
-const KINDS: readonly (readonly [extension: string, start: RegExp])[] = [
-  ['png', /^\x89PNG\r\n\x1a\n/],
-  ['jpg', /^\xff\xd8\xff/],
-  ['gif', /^GIF8[79]a/],
-  ['webp', /^RIFF[\s\S]{4}WEBP/],
-  ['tif', /^(II\*\0|MM\0\*)/],
+/** First bytes, as Latin-1. What a file is called plays no part. */
+const KINDS: readonly (readonly [extension: string, starts: (bytes: string) => boolean])[] = [
+  ['png', (bytes) => bytes.startsWith('\x89PNG\r\n\x1a\n')],
+  ['jpg', (bytes) => bytes.startsWith('\xff\xd8\xff')],
+  ['gif', (bytes) => bytes.startsWith('GIF87a') || bytes.startsWith('GIF89a')],
+  ['webp', (bytes) => bytes.startsWith('RIFF') && bytes.startsWith('WEBP', 8)],
+  ['tif', (bytes) => bytes.startsWith('II*\0') || bytes.startsWith('MM\0*')],
 ];
 
 export class Media {
@@ -35,7 +35,7 @@ export class Media {
       if (before !== undefined) return before;
       const original = await readFile(source);
       const start = original.toString('latin1', 0, 16);
-      const kind = KINDS.find(([, pattern]) => pattern.test(start))?.[0];
+      const kind = KINDS.find(([, starts]) => starts(start))?.[0];
       if (kind === undefined)
         throw new Error(`expected an image (${KINDS.map(([name]) => name).join(', ')}), got other bytes`);
       const [bytes, extension] = kind === 'tif' ? [await sharp(original).png().toBuffer(), 'png'] : [original, kind];

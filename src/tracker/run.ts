@@ -76,6 +76,7 @@ export class Run {
   private stopCapture = (): void => {};
   private metaDirty = true;
   private metaWritten = 0;
+  private metaWriting: Promise<void> = Promise.resolve();
   private ended = false;
   private readonly onExit = (code: number): void => this.exit(code);
 
@@ -136,11 +137,9 @@ export class Run {
     };
     for (const name of new Set(options.exporters)) {
       const outlet = await Outlet.open(name, context);
-      if (!outlet) continue;
-      this.outlets.push(outlet);
-      this.meta.exports[name] = outlet.place;
-      this.metaDirty = true;
+      if (outlet) this.outlets.push(outlet);
     }
+    this.metaDirty = true;
     if (options.captureConsole !== false) this.stopCapture = captureConsole((level, line) => this.print(level, line));
     const seconds = options.systemEverySeconds ?? 10;
     if (seconds > 0) this.monitor.start(seconds * 1000);
@@ -151,7 +150,7 @@ export class Run {
 
   /** Records metrics of a step. Values that are no numbers are left out, and told once. */
   log(values: Readonly<Record<string, number>>, step: number): void {
-    if (!Number.isInteger(step) || step < 0) {
+    if (!Number.isSafeInteger(step) || step < 0) {
       this.tell(`log: expected a step that is a whole number, 0 or more, got ${step}; its values are lost`);
       return;
     }
@@ -230,6 +229,7 @@ export class Run {
     await this.flushFiles();
     await this.writeMeta();
     for (const outlet of this.outlets) for (const line of await outlet.finish(this.meta)) say(line);
+    if (this.outlets.length > 0) await this.writeMeta();
     for (const file of Object.values(this.files)) await file.close().catch(() => {});
   }
 
@@ -321,14 +321,19 @@ export class Run {
     return `${JSON.stringify(this.meta, null, 2)}\n`;
   }
 
-  private async writeMeta(): Promise<void> {
-    this.metaDirty = false;
-    this.metaWritten = Date.now();
-    this.meta.heartbeat = new Date().toISOString();
-    const file = join(this.folder, FILES.run);
-    await writeAtomically(file, this.metaText()).catch((error: unknown) =>
-      this.tell(`${file}: cannot be written (${messageOf(error)}); trying again as the run goes on`),
-    );
+  /** One writing at a time: they share the temporary file. */
+  private writeMeta(): Promise<void> {
+    this.metaWriting = this.metaWriting.then(async () => {
+      this.metaDirty = false;
+      this.metaWritten = Date.now();
+      this.meta.heartbeat = new Date().toISOString();
+      for (const { name, place } of this.outlets) this.meta.exports[name] = place;
+      const file = join(this.folder, FILES.run);
+      await writeAtomically(file, this.metaText()).catch((error: unknown) =>
+        this.tell(`${file}: cannot be written (${messageOf(error)}); trying again as the run goes on`),
+      );
+    });
+    return this.metaWriting;
   }
 
   /** Says something once. */

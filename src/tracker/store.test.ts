@@ -418,6 +418,7 @@ describe('faults at work', () => {
       for (let i = 0; i < 3; i++) run.log({ text: 'a' as never, loss: 1 }, i);
       run.log({ loss: 1 }, -1);
       run.log({ loss: 1 }, 0.5);
+      run.log({ loss: 1 }, 1e300);
       await run.finish();
       run.log({ loss: 1 }, 9);
       await run.finish();

@@ -12,7 +12,7 @@ export class Outlet {
   private writing: Promise<void> | null = null;
 
   private constructor(
-    private readonly name: ExporterName,
+    readonly name: ExporterName,
     private readonly exporter: Exporter,
     private readonly tell: (message: string) => void,
   ) {}

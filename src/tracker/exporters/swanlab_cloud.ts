@@ -1,7 +1,7 @@
 // Experimental: sends a run straight to SwanLab's cloud or a self-hosted server, in batches off the training's path. The
 // store stays the truth: what a server does not take in time is sent by exporting the run once more, which sends only
 // what the server lacks. Seen to work against a local server that speaks the API, never against the real cloud.
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { messageOf } from '../../shared/errors.ts';
 import type { ExportContext, Exporter, Item } from '../export/contract.ts';
 import { readPicture } from '../export/pictures.ts';
@@ -194,18 +194,23 @@ class SwanlabCloud implements Exporter {
     this.column({ key: entry.key, type: 'IMAGE' });
     await this.batch(this.columns, (columns) => this.api.columns(columns));
     const files = [];
-    for (const { file } of entry.images) {
-      const { bytes, extension } = await readPicture(join(this.context.folder, FILES.media, file));
-      const name = `${String(event.step).padStart(3, '0')}-${basename(file).slice(0, 8)}${extension}`;
-      const type = extension === '.png' ? 'image/png' : 'image/jpeg';
-      files.push({ path: `media/image/${name}`, bytes, type });
+    for (const { file, caption } of entry.images) {
+      try {
+        const { bytes, extension } = await readPicture(join(this.context.folder, FILES.media, file));
+        const name = `${String(event.step).padStart(3, '0')}-${file.slice(0, 8)}${extension}`;
+        const type = extension === '.png' ? 'image/png' : 'image/jpeg';
+        files.push({ path: `media/image/${name}`, bytes, type, caption: caption || '–' });
+      } catch (error) {
+        this.context.tell(`swanlab-cloud: ${file} is left out (${messageOf(error)})`);
+      }
     }
+    if (files.length === 0) return;
     await this.api.resources(files);
     const metric = {
       key: entry.key,
       index: event.step,
       data: files.map(({ path }) => path),
-      more: entry.images.map(({ caption }) => ({ caption: caption || '–' })),
+      more: files.map(({ caption }) => ({ caption })),
       create_time: new Date(event.time).toISOString(),
     };
     await this.api.metrics('media', [metric]);
