@@ -3,20 +3,30 @@ import { randomInt } from 'node:crypto';
 import { basename } from 'node:path';
 import { environment, gitState, hardware, thisProcess } from './machine.ts';
 import type { RunMeta } from './reader.ts';
-import type { RunOptions } from './run.ts';
 import { type RunFile, SCHEMA_VERSION } from './schema.ts';
 
-export async function freshMeta(folder: string, options: RunOptions, before: RunMeta | null): Promise<RunFile> {
+export interface About {
+  /** default: the folder's name */
+  readonly name?: string;
+  readonly project?: string;
+  readonly tags?: readonly string[];
+  readonly notes?: string;
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** go on with the run in the folder after this step; without it the folder's earlier records are replaced */
+  readonly resume?: number;
+}
+
+export async function freshMeta(folder: string, about: About, before: RunMeta | null): Promise<RunFile> {
   const now = new Date().toISOString();
   const [git, machine] = await Promise.all([gitState(process.cwd()), hardware()]);
-  const step = options.resume ?? 0;
+  const step = about.resume ?? 0;
   return {
     schema: SCHEMA_VERSION,
     id: before?.id ?? newId(),
-    name: options.name ?? before?.name ?? basename(folder),
-    project: options.project ?? before?.project ?? 'texlens',
-    tags: [...(options.tags ?? before?.tags ?? [])],
-    notes: options.notes ?? before?.notes ?? '',
+    name: about.name ?? before?.name ?? basename(folder),
+    project: about.project ?? before?.project ?? 'texlens',
+    tags: [...(about.tags ?? before?.tags ?? [])],
+    notes: about.notes ?? before?.notes ?? '',
     status: 'running',
     error: null,
     createdAt: before?.createdAt ?? now,
@@ -24,10 +34,10 @@ export async function freshMeta(folder: string, options: RunOptions, before: Run
     heartbeat: now,
     endedAt: null,
     process: thisProcess(),
-    step: options.resume ?? null,
+    step: about.resume ?? null,
     latest: before?.latest ?? {},
     summary: {},
-    config: { ...(options.config ?? before?.config) },
+    config: { ...(about.config ?? before?.config) },
     git,
     environment: environment(),
     hardware: machine,

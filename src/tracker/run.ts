@@ -13,23 +13,15 @@ import { Outlet } from './export/outlet.ts';
 import { replay } from './export/replay.ts';
 import type { ExporterName } from './exporters/index.ts';
 import { Media } from './media.ts';
-import { freshMeta } from './meta.ts';
+import { type About, freshMeta } from './meta.ts';
 import { Monitor } from './monitor.ts';
 import { type RunMeta, readMeta } from './reader.ts';
 import { type EventLine, FILES, type RunFile, type Values, type WrittenStatus } from './schema.ts';
 import { asValues, numbersOf, setValue } from './values.ts';
 
-export interface RunOptions {
+export interface RunOptions extends About {
   /** the run's own folder; it may hold other files too */
   readonly folder: string;
-  /** default: the folder's name */
-  readonly name?: string;
-  readonly project?: string;
-  readonly tags?: readonly string[];
-  readonly notes?: string;
-  readonly config?: Readonly<Record<string, unknown>>;
-  /** go on with the run in the folder after this step; without it the folder's earlier records are replaced */
-  readonly resume?: number;
   readonly exporters?: readonly ExporterName[];
   readonly exportSettings?: ExportSettings;
   /** record what the process prints; default true */
