@@ -87,6 +87,10 @@ describe('faults', () => {
     ['image: {resized_height: 28}', 'image.resized_height: expected image.resized_width beside it'],
     ['image: {min_pixels: 9000, max_pixels: 8000}', 'image.max_pixels: expected at least min_pixels (9000), got 8000'],
     ['train: {batch_tokens: 100}', 'expected batch_tokens of at least row_tokens, got 100 and 512'],
+    [
+      'track: {to: [wandb]}',
+      'track.to: expected a list out of local, swanlab, swanlab-cloud, tensorboard, got "wandb"',
+    ],
     ['freeze: {text: true}', 'nothing would train'],
     ['eval: {early_stopping_patience: 2}', 'expected data.val beside it'],
   ])('%s', (yaml, expected) => {
@@ -132,7 +136,10 @@ describe('overrides', () => {
   it('come from dedicated flags, which win over --set', () => {
     const command = withRunConfigOptions(new Command());
     command.parse(
-      ['--set', 'train.lr=1', '--set', 'lora.r=8', '--lr', '2e-4', '--train-data', '1', '--max-steps', '7'],
+      [
+        ...['--set', 'train.lr=1', '--set', 'lora.r=8', '--lr', '2e-4', '--train-data', '1', '--max-steps', '7'],
+        ...['--track', 'swanlab', '--track', 'tensorboard', '--run-name', '7'],
+      ],
       {
         from: 'user',
       },
@@ -142,6 +149,8 @@ describe('overrides', () => {
       'lora.r': 8,
       'data.train': '1',
       'train.max_steps': 7,
+      'track.to': ['swanlab', 'tensorboard'],
+      'track.name': '7',
     });
   });
 });

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { parse } from 'yaml';
 import { InputError } from '../shared/errors.ts';
+import { EXPORTER_NAMES } from '../tracker/exporters/index.ts';
 import { type Overrides, TEXT_KEYS } from '../train/run_config.ts';
 
 /** `--set` texts such as "train.lr=1e-4" as overrides; values are read as YAML. */
@@ -39,18 +40,22 @@ const FLAGS: readonly (readonly [flag: string, key: string, help: string])[] = [
   ['--accumulate <count>', 'train.accumulate', 'micro batches of one optimiser step'],
   ['--seed <count>', 'train.seed', 'seed of all randomness'],
   ['--device <name>', 'device', 'auto, cpu or cuda'],
+  ['--run-name <text>', 'track.name', 'name of the run; by default its folder'],
+  ['--project <text>', 'track.project', 'project the run belongs to'],
+  ['--notes <text>', 'track.notes', 'what the run is for'],
 ];
+
+const TRACK = `where the run is recorded besides its folder: ${EXPORTER_NAMES.join(', ')}; may be repeated (track.to)`;
 
 /** Adds the dedicated flags and `--set` to a command; `overridesFrom` reads them back. */
 export function withRunConfigOptions(command: Command): Command {
   for (const [flags, key, help] of FLAGS) command.addOption(new Option(flags, `${help} (${key})`));
-  return command.option(
-    '--set <key=value>',
-    'any key of the configuration, such as train.lr=1e-4; may be repeated',
-    (setting: string, earlier: string[]) => [...earlier, setting],
-    [],
-  );
+  return command
+    .option('--track <name>', TRACK, collect)
+    .option('--set <key=value>', 'any key of the configuration, such as train.lr=1e-4; may be repeated', collect, []);
 }
+
+const collect = (word: string, earlier: readonly string[] = []): string[] => [...earlier, word];
 
 /** The overrides a command line asks for; a dedicated flag wins over `--set`. */
 export function overridesFrom(command: Command): Overrides {
@@ -60,5 +65,6 @@ export function overridesFrom(command: Command): Overrides {
     const text = options[new Option(flags).attributeName()];
     if (typeof text === 'string') overrides[key] = flagValue(key, text);
   }
+  if (options.track !== undefined) overrides['track.to'] = options.track;
   return overrides;
 }

@@ -1,10 +1,11 @@
 // The tutorial's two files: a CSV image_path,text and the conversation JSON, which train and validation are split into.
 // Image paths in them are relative to the file that holds them, or absolute; they come back resolved.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { stringify } from 'csv-stringify/sync';
 import { z } from 'zod';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { writeAtomically } from '../shared/files.ts';
 import { Random } from '../shared/random.ts';
 import { readTable } from './table.ts';
 
@@ -30,18 +31,6 @@ const Entry = z.object({
     z.object({ role: z.literal('assistant'), value: z.string() }),
   ]),
 });
-
-/** Writes a file whole or not at all. */
-export async function writeAtomically(file: string, text: string): Promise<void> {
-  const temporary = `${file}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, text);
-    await rename(temporary, file);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-}
 
 async function readText(file: string, what: string): Promise<string> {
   try {

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import Tinypool from 'tinypool';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { writeAtomically } from '../shared/files.ts';
 import { bar } from '../shared/log.ts';
 import {
   type Columns,
@@ -12,7 +13,6 @@ import {
   readCsv,
   type SplitOptions,
   split,
-  writeAtomically,
   writeConversations,
   writeCsv,
 } from './conversation.ts';

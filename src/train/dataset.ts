@@ -20,6 +20,8 @@ export interface Encoded {
   readonly samples: EncodedSample[];
   /** the labels of the samples, in the same order */
   readonly labels: string[];
+  /** their image files */
+  readonly images: (readonly string[])[];
   readonly dropped: Dropped[];
 }
 
@@ -32,6 +34,7 @@ export async function encodeRows(
 ): Promise<Encoded> {
   const samples: EncodedSample[] = [];
   const labels: string[] = [];
+  const files: (readonly string[])[] = [];
   const dropped: Dropped[] = [];
   const progress = bar(title, rows.length);
   // Decoding runs on other threads, so several images are under way at once.
@@ -49,6 +52,7 @@ export async function encodeRows(
         const grids = images.map((image) => image.grid);
         samples.push({ name, images, ...processor.sample(grids, own, row.text, { name }) });
         labels.push(row.text);
+        files.push(row.images);
       } catch (error) {
         if (!(error instanceof InputError)) throw error;
         const message = messageOf(error);
@@ -66,7 +70,7 @@ export async function encodeRows(
       `none of ${rows.length} samples can be used; ${first ? `the first: ${first.name}: ${first.reason}` : 'the list is empty'}`,
     );
   }
-  return { samples, labels, dropped };
+  return { samples, labels, images: files, dropped };
 }
 
 export const sizeOfSample = (sample: EncodedSample): SampleSize => ({

@@ -6,6 +6,7 @@ import type { Precision } from '../graph/types.ts';
 import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
+import type { SampleSize } from '../models/qwen2_vl/packing.ts';
 import { type Bucket, FEATURES, featuresShape, fillFeatures } from '../models/qwen2_vl/programs.ts';
 import { Scope } from '../nn/scope.ts';
 
@@ -107,4 +108,27 @@ function inVisionRows(sample: EncodedSample, from: number, patchRow: number): { 
     return end - count;
   });
   return { starts, end };
+}
+
+const GIB = 2 ** 30;
+/** GiB of image features that a card keeps; the CPU makes them in the step, whose sums then never change their order. */
+const KEPT_GIB = { bf16: 4, f32: 0 } as const;
+
+/**
+ * Rows of image features to keep, at most those of all samples; null where the towers run within the step.
+ * @param gib the most to keep, or what the precision's usual device has for it
+ */
+export function keptFeatures(
+  gib: number | undefined,
+  { text, vision }: Qwen2VLConfig,
+  precision: Precision,
+  sizes: readonly SampleSize[],
+): number | null {
+  const most = gib ?? KEPT_GIB[precision];
+  if (most === 0 && precision === 'f32') return null;
+  const patches = sizes.reduce((sum, { images }) => images.reduce((all, n) => all + n, sum), 0);
+  // Images do not fill their vision rows quite.
+  const ROOM = 1.25;
+  const all = Math.ceil((ROOM * patches) / vision.mergeSize ** 2);
+  return Math.min(all, Math.floor((most * GIB) / (text.hiddenSize * (precision === 'bf16' ? 2 : 4))));
 }

@@ -1,17 +1,16 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
 import { createHash } from 'node:crypto';
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
-import { readConversations, writeAtomically } from '../data/conversation.ts';
-import { scorePairs } from '../eval/metrics.ts';
+import { readConversations } from '../data/conversation.ts';
+import { editDistance, exactMatch, type Pair, scorePairs } from '../eval/metrics.ts';
+import { normalizeFormula } from '../eval/normalize.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
-import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } from '../models/qwen2_vl/adapter.ts';
-import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
-import { chooseBucket, misfit, type Placement, pack, type SampleSize } from '../models/qwen2_vl/packing.ts';
+import { chooseBucket, misfit, type Placement, pack } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
@@ -19,9 +18,12 @@ import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/traine
 import type { LoraSpec } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { bar, say } from '../shared/log.ts';
-import { loadCheckpoint, resumable, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
+import type { ExportSettings } from '../tracker/export/contract.ts';
+import { createRun, type Run } from '../tracker/run.ts';
+import { loadCheckpoint, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { countSteps, type PlannedStep, planSteps } from './plan.ts';
+import { keptFeatures } from './feature_cache.ts';
 import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_config.ts';
 import { scheduleFactor } from './schedule.ts';
@@ -49,11 +51,36 @@ const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: Run
     ? { resizedHeight: resized_height, resizedWidth: resized_width }
     : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
 
+/** Trains as the configuration says, and records the run in the output folder. */
 export async function runTraining(
+  config: RunConfig,
+  opened: OpenedBackend,
+  resume: boolean,
+  exportSettings: ExportSettings = {},
+): Promise<RunResult> {
+  const { to, project, name, tags, notes, system_seconds: systemEverySeconds } = config.track;
+  const exporters = to.filter((tracker) => tracker !== 'local');
+  const about = { folder: config.output, name, project, tags, notes, config };
+  const started: { run?: Run } = {};
+  try {
+    const { result, summary } = await trainRecorded(config, opened, resume, async (after) => {
+      started.run = await createRun({ ...about, resume: after, exporters, exportSettings, systemEverySeconds });
+      return started.run;
+    });
+    await started.run?.finish({ summary });
+    return result;
+  } catch (error) {
+    await started.run?.finish({ error });
+    throw error;
+  }
+}
+
+async function trainRecorded(
   config: RunConfig,
   { backend, precision }: OpenedBackend,
   resume: boolean,
-): Promise<RunResult> {
+  record: (after: number | undefined) => Promise<Run>,
+): Promise<{ result: RunResult; summary: Record<string, unknown> }> {
   const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image));
   const model = processor.config;
@@ -118,11 +145,10 @@ export async function runTraining(
     },
     precision,
     keepFeatures: trained.every((name) => towerOf(name) === 'text')
-      ? keptFeatures(config, model, precision, sizes)
+      ? keptFeatures(train.feature_cache, model, precision, sizes)
       : null,
   };
   const programs = tracePrograms(backend, model, options);
-  preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, programs });
 
   const identity = createHash('sha256')
     .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, instruction, total]))
@@ -133,8 +159,8 @@ export async function runTraining(
   await mkdir(checkpointRoot, { recursive: true });
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
-  const metricsFile = join(config.output, 'metrics.jsonl');
-  await keepMetrics(metricsFile, restored?.step ?? 0);
+  const run = await record(restored?.step);
+  preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, programs });
 
   const trainer = await Trainer.create(backend, model, options, programs);
   const writeModel = async (folder: string) => {
@@ -142,9 +168,7 @@ export async function runTraining(
     else await saveModel(folder, config.model, model, backend, 'BF16');
     await saveTrainedSettings(folder, { ...instruction, sizing: processor.sizing });
   };
-  const record = (entry: object): Promise<void> =>
-    resumable(metricsFile, () => appendFile(metricsFile, `${JSON.stringify(entry)}\n`));
-  const evaluate = async (): Promise<Evaluation | null> => {
+  const evaluate = async (step: number): Promise<Evaluation | null> => {
     if (!val) return null;
     const generator = new Generator(backend, model, lora, { precision, trained: new Set(trained) });
     const options = { ...GENERATE_DEFAULTS, maxNewTokens: config.eval.max_new_tokens, stopIds: processor.stopIds };
@@ -157,9 +181,16 @@ export async function runTraining(
       'evaluating',
     );
     await generator.dispose();
-    const scores = scorePairs(readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text })));
+    const pairs = readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text }));
+    const scores = scorePairs(pairs);
     const valSizes = val.samples.map(sizeOfSample);
     const loss = await trainer.loss(val.samples, pack(Array.from(valSizes.keys()), valSizes, bucket));
+    // Copies of the images go on beside the training.
+    void run.evaluation({
+      step,
+      metrics: { loss, exact_match: scores.exactMatch, edit_distance: scores.editDistance },
+      rows: pairs.map((pair, i) => ({ ...pair, image: val.images[i]![0]!, metrics: scoresOf(pair) })),
+    });
     return { loss, exactMatch: scores.exactMatch, editDistance: scores.editDistance, count: readings.length };
   };
 
@@ -167,6 +198,7 @@ export async function runTraining(
   const warmup = train.warmup_steps ?? Math.ceil((train.warmup_ratio ?? 0) * total);
   let evaluation: Evaluation | null = null;
   let loss = Number.NaN;
+  let lossSum = 0;
   let stoppedEarly = false;
   let seen = 0;
   const left = total - state.step;
@@ -200,54 +232,69 @@ export async function runTraining(
     seen += micro.flat().length;
     const rate = seen / ((performance.now() - started) / 1000);
     progress.update(state.step, `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s`);
-    await record({ step: state.step, epoch, loss, lr, gradNorm: result.gradNorm, samplesPerSecond: rate });
+    lossSum += loss;
+    run.log(
+      {
+        'train/loss': loss,
+        'train/grad_norm': result.gradNorm,
+        'train/learning_rate': lr,
+        'train/epoch': epoch,
+        'train/samples_per_second': rate,
+      },
+      state.step,
+    );
     const last = state.step === total;
     if (last || state.step % config.eval.every_steps === 0) {
-      evaluation = await evaluate();
+      evaluation = await evaluate(state.step);
       if (evaluation) {
-        await record({ step: state.step, evaluation });
         say(
           `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
         );
         const value = metricValue(evaluation, config.eval.metric);
         if (!state.best || value < state.best.value) {
           state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
-          await writeFolder(join(config.output, 'best'), writeModel);
+          const best = join(config.output, 'best');
+          await writeFolder(best, writeModel);
+          run.checkpoint({ step: state.step, path: best, best: true });
         } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
         stoppedEarly =
           state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
       }
     }
-    if (last || stoppedEarly || state.step % config.save.every_steps === 0)
-      await saveCheckpoint(checkpointRoot, state, trained, backend, config.save.keep, writeModel);
+    if (last || stoppedEarly || state.step % config.save.every_steps === 0) {
+      // A resumed run goes on after the checkpoint: what came before it has to be on disk.
+      await run.flush();
+      const path = await saveCheckpoint(checkpointRoot, state, trained, backend, config.save.keep, writeModel);
+      run.checkpoint({ step: state.step, path });
+    }
     if (!last && !stoppedEarly) begun ??= begin(state.step, state.tick);
   }
   progress.stop();
   await trainer.dispose();
   const output = join(config.output, lora ? 'adapter' : 'model');
   await writeFolder(output, writeModel);
-  return { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped: kept.dropped.length };
+  const dropped = kept.dropped.length;
+  const done = state.step - (restored?.step ?? 0);
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    result: { output, steps: state.step, loss, evaluation, best: state.best, stoppedEarly, dropped },
+    summary: {
+      output,
+      best: state.best,
+      stopped_early: stoppedEarly,
+      dropped,
+      train_runtime: seconds,
+      train_samples_per_second: seen / seconds,
+      train_steps_per_second: done / seconds,
+      ...(done > 0 ? { train_loss: lossSum / done } : {}),
+    },
+  };
 }
 
-const GIB = 2 ** 30;
-/** GiB of image features that a card keeps; the CPU makes them in the step, whose sums then never change their order. */
-const FEATURE_CACHE = { bf16: 4, f32: 0 } as const;
-
-/** Rows of image features to keep, at most those of all samples; null where the towers run within the step. */
-function keptFeatures(
-  { train }: RunConfig,
-  { text, vision }: Qwen2VLConfig,
-  precision: Precision,
-  sizes: readonly SampleSize[],
-): number | null {
-  const gib = train.feature_cache ?? FEATURE_CACHE[precision];
-  if (gib === 0 && precision === 'f32') return null;
-  const patches = sizes.reduce((sum, { images }) => images.reduce((all, n) => all + n, sum), 0);
-  // Images do not fill their vision rows quite.
-  const ROOM = 1.25;
-  const all = Math.ceil((ROOM * patches) / vision.mergeSize ** 2);
-  return Math.min(all, Math.floor((gib * GIB) / (text.hiddenSize * (precision === 'bf16' ? 2 : 4))));
-}
+const scoresOf = ({ truth, prediction }: Pair): Record<string, number> => ({
+  exact_match: exactMatch(truth, prediction),
+  edit_distance: editDistance(normalizeFormula(truth), normalizeFormula(prediction)),
+});
 
 /** Smaller is better for every metric. */
 const metricValue = (e: Evaluation, metric: RunConfig['eval']['metric']): number =>
@@ -269,18 +316,6 @@ function fitting(encoded: Encoded, reason: (sample: Encoded['samples'][number]) 
     throw new InputError(
       `no sample fits: ${dropped[0]?.name}: ${dropped[0]?.reason}. Raise train.row_tokens or lower image.max_pixels.`,
     );
-  return { samples: kept.map((i) => encoded.samples[i]!), labels: kept.map((i) => encoded.labels[i]!), dropped };
-}
-
-/** Cuts the metrics back to the step that is resumed from, so that no step stands twice. */
-async function keepMetrics(file: string, step: number): Promise<void> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  const kept = text.split('\n').filter((line) => {
-    try {
-      return (JSON.parse(line) as { step: number }).step <= step;
-    } catch {
-      return false;
-    }
-  });
-  await writeAtomically(file, kept.map((line) => `${line}\n`).join(''));
+  const pick = <T>(list: readonly T[]): T[] => kept.map((i) => list[i] as T);
+  return { samples: pick(encoded.samples), labels: pick(encoded.labels), images: pick(encoded.images), dropped };
 }

@@ -5,6 +5,7 @@ import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { DEVICES, DTYPES } from '../backends/open.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { EXPORTER_NAMES } from '../tracker/exporters/index.ts';
 
 // The description of a key is what an error says was expected.
 const count = (fallback: number, least = 1) =>
@@ -24,6 +25,8 @@ const choice = <const T extends readonly [string, ...string[]]>(names: T, fallba
 const beta = z.number().min(0).lt(1);
 
 export const LORA_TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+
+const TRACKERS = ['local', ...EXPORTER_NAMES] as const;
 
 /** Defaults are the tutorial's settings, mended; recipes/latex-ocr.yaml lists the mends. Paths are relative to the
  * working directory. */
@@ -95,6 +98,23 @@ const schema = z.strictObject({
     })
     .prefault({}),
   save: z.strictObject({ every_steps: count(100), keep: count(3) }).prefault({}),
+  /** The run is always recorded in the output folder. */
+  track: z
+    .strictObject({
+      to: z
+        .array(z.enum(TRACKERS))
+        .default(() => ['local' as const])
+        .describe(`a list out of ${TRACKERS.join(', ')}`),
+      project: z.string().min(1).default('texlens').describe('a text'),
+      name: z.string().min(1).optional().describe('a text'),
+      tags: z
+        .array(z.string().min(1))
+        .default(() => [])
+        .describe('a list of texts, such as [baseline]'),
+      notes: z.string().default('').describe('a text'),
+      system_seconds: atLeast0(10),
+    })
+    .prefault({}),
   output: path('the folder to write the run to'),
   device: choice(DEVICES, 'auto'),
 });
@@ -119,7 +139,10 @@ const KEYS: readonly string[] = Object.keys(schema.shape).flatMap(
   (name) => SECTIONS.get(name)?.map((key) => `${name}.${key}`) ?? [name],
 );
 /** Keys whose value is text as it stands, never read as YAML. */
-export const TEXT_KEYS: ReadonlySet<string> = new Set(['model', 'data.train', 'data.val', 'data.prompt', 'output']);
+export const TEXT_KEYS: ReadonlySet<string> = new Set([
+  ...['model', 'data.train', 'data.val', 'data.prompt', 'output'],
+  ...['track.project', 'track.name', 'track.notes'],
+]);
 
 /** Keys of which one group only may be set; in `--set`, one group replaces the others of the file. */
 const EXCLUSIVE: readonly (readonly (readonly string[])[])[] = [

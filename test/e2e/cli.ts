@@ -1,13 +1,14 @@
 // Runs the command line as a user would, built or in this process, in a folder with a new model, data and a run
 // configuration.
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { vi } from 'vitest';
 import { main } from '../../src/cli/main.ts';
+import { openRun, readMeta } from '../../src/tracker/reader.ts';
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const run = promisify(execFile);
@@ -100,12 +101,10 @@ export async function workspace(settings: Record<string, unknown> = {}): Promise
   return {
     at,
     async losses(output) {
-      const text = await readFile(at(output, 'metrics.jsonl'), 'utf8').catch(() => '');
-      return text.split('\n').flatMap((line) => {
-        if (!line.endsWith('}') || line.includes('evaluation')) return [];
-        const { step, loss, gradNorm } = JSON.parse(line) as Record<string, number>;
-        return [`${step} ${loss} ${gradNorm}`];
-      });
+      if ((await readMeta(at(output))) === null) return [];
+      return [...(await openRun(at(output))).rows()].flatMap(({ step, values }) =>
+        values['train/loss'] === undefined ? [] : [`${step} ${values['train/loss']} ${values['train/grad_norm']}`],
+      );
     },
     remove: () => rm(home, { recursive: true, force: true }),
   };

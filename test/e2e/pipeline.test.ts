@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openRun, readMeta } from '../../src/tracker/reader.ts';
 import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
 describe('from nothing to LaTeX', () => {
@@ -24,7 +25,9 @@ describe('from nothing to LaTeX', () => {
   });
 
   it('a run killed at any moment and resumed repeats the same losses to the bit', async () => {
-    const whole = await texlens('train', config, '--json');
+    const whole = await texlens('train', config, '--json', '--track', 'swanlab', '--track', 'tensorboard');
+    expect(whole.stderr).toMatch(/swanlab sync \S+run-\d{8}_\d{6}-/);
+    expect(whole.stderr).toMatch(/tensorboard --logdir \S+whole/);
     expect(whole.stderr).toContain('done: 8 steps');
     expect(lastJson(whole.stdout)).toMatchObject({ steps: 8 });
     expect(whole.stderr).toMatch(/vision {2,}[\d,]+ parameters, frozen \(freeze\.vision\)/);
@@ -38,9 +41,14 @@ describe('from nothing to LaTeX', () => {
     while ((await home.losses('killed')).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('exit', resolve));
+    expect((await readMeta(at('killed')))?.status).toBe('crashed');
     const resumed = await texlens('train', config, '--output', at('killed'), '--resume');
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(await home.losses('killed')).toEqual(expected);
+    const record = await openRun(at('killed'));
+    expect(record.meta).toMatchObject({ status: 'finished', step: 8, sessions: [{ step: 0 }, {}] });
+    expect(record.evaluations()).toMatchObject([{ step: 8, rows: [{ image: expect.any(String) }, {}] }]);
+    expect((await record.console()).lines.map(({ line }) => line)).toContainEqual(expect.stringMatching(/^memory: /));
     const adapter = (folder: string) => readFile(at(folder, 'adapter', 'adapter_model.safetensors'));
     expect((await adapter('killed')).equals(await adapter('whole'))).toBe(true);
   });

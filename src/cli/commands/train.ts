@@ -4,11 +4,18 @@ import { Command } from 'commander';
 import { openBackend } from '../../backends/open.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
+import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
+
+interface Flags extends ExportSettings {
+  resume?: boolean;
+  threads?: number;
+  json?: boolean;
+}
 
 export function command(): Command {
   return withJsonOption(withRunConfigOptions(new Command('train')))
@@ -16,17 +23,20 @@ export function command(): Command {
     .argument('<config>', 'the run configuration, such as recipes/latex-ocr.yaml')
     .option('--resume', 'go on from the newest checkpoint of the output folder')
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
+    .option('--swanlab-key <key>', 'API key for --track swanlab-cloud; else SWANLAB_API_KEY or its netrc')
+    .option('--swanlab-host <address>', 'a self-hosted SwanLab; else SWANLAB_API_HOST, its netrc or the cloud')
+    .option('--swanlab-logdir <folder>', 'where --track swanlab writes; else SWANLAB_LOGDIR or swanlog/ in the output')
     .addHelpText(
       'after',
-      '\nExamples:\n  texlens train recipes/latex-ocr.yaml\n  texlens train recipes/latex-ocr.yaml --lr 5e-5 --set lora.r=16 --output runs/r16\n  texlens train recipes/latex-ocr.yaml --resume',
+      '\nExamples:\n  texlens train recipes/latex-ocr.yaml\n  texlens train recipes/latex-ocr.yaml --lr 5e-5 --set lora.r=16 --output runs/r16\n  texlens train recipes/latex-ocr.yaml --resume\n  texlens train recipes/latex-ocr.yaml --track swanlab --track tensorboard',
     )
-    .action(async (file: string, flags: { resume?: boolean; threads?: number; json?: boolean }, self: Command) => {
+    .action(async (file: string, flags: Flags, self: Command) => {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
         throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
-      const result = await runTraining(config, opened, flags.resume === true);
+      const result = await runTraining(config, opened, flags.resume === true, flags);
       say(`done: ${result.steps} steps, ${result.output}`);
       if (flags.json) printJson(result);
     });

@@ -1,0 +1,17 @@
+// CRC-32 (zlib, PNG) and CRC-32C (Castagnoli). node:zlib has the first only from Node 22.2 on, the second not at all.
+
+function checksum(polynomial: number): (bytes: Uint8Array) => number {
+  const table = Uint32Array.from({ length: 256 }, (_, n) => {
+    let value = n;
+    for (let bit = 0; bit < 8; bit++) value = (value >>> 1) ^ (value & 1 ? polynomial : 0);
+    return value;
+  });
+  return (bytes) => {
+    let crc = 0xffffffff;
+    for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ table[(crc ^ bytes[i]!) & 255]!;
+    return ~crc >>> 0;
+  };
+}
+
+export const crc32 = checksum(0xedb88320);
+export const crc32c = checksum(0x82f63b78);

@@ -1,0 +1,17 @@
+// Every exporter by name, loaded when it is asked for; the key is what `--track` takes.
+import { InputError } from '../../shared/errors.ts';
+import type { OpenExporter } from '../export/contract.ts';
+
+export const EXPORTERS = {
+  swanlab: async (): Promise<OpenExporter> => (await import('./swanlab.ts')).openSwanlab,
+  'swanlab-cloud': async (): Promise<OpenExporter> => (await import('./swanlab_cloud.ts')).openSwanlabCloud,
+  tensorboard: async (): Promise<OpenExporter> => (await import('./tensorboard.ts')).openTensorboard,
+} as const;
+
+export type ExporterName = keyof typeof EXPORTERS;
+export const EXPORTER_NAMES = Object.keys(EXPORTERS) as ExporterName[];
+
+export function exporterNamed(name: string): ExporterName {
+  if (Object.hasOwn(EXPORTERS, name)) return name as ExporterName;
+  throw new InputError(`${name}: is no tracker; expected one of local, ${EXPORTER_NAMES.join(', ')}`);
+}

@@ -1,0 +1,445 @@
+// The run store: what is recorded comes back, while it is written, after a crash, cut anywhere, and from hostile hands.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { appendFile, cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Appender } from './appender.ts';
+import { isAlive, thisProcess, withoutSecrets } from './machine.ts';
+import { parseGpus } from './monitor.ts';
+import { listRuns, openRun, type RunReader, readMeta } from './reader.ts';
+import { createRun, type RunOptions } from './run.ts';
+import { thin } from './table.ts';
+
+const image = (name: string): string =>
+  fileURLToPath(new URL(`../../test/golden/processor/images/${name}`, import.meta.url));
+const quiet = { captureConsole: false, systemEverySeconds: 0 } as const;
+
+let home: string;
+const at = (...parts: string[]): string => join(home, ...parts);
+const record = (folder: string, options: Partial<RunOptions> = {}) =>
+  createRun({ folder: at(folder), ...quiet, ...options });
+
+/** What was said on stderr meanwhile. */
+async function said(work: () => Promise<void>): Promise<string> {
+  const spy = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  try {
+    await work();
+    return spy.mock.calls.map(([text]) => String(text)).join('');
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'texlens-store-'));
+});
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+describe('a run', () => {
+  it('comes back as it was recorded', async () => {
+    const run = await record('whole', { name: 'n', tags: ['a'], notes: 'why', config: { lr: 1e-7 } });
+    for (let step = 1; step <= 10; step++)
+      run.log({ 'train/loss': 1 / step, 'train/odd': step === 3 ? Number.NaN : step }, step);
+    const rows = [{ image: image('rgb.png'), truth: 'a', prediction: 'b', metrics: { exact_match: 0 } }];
+    await run.evaluation({ step: 10, metrics: { loss: 0.5 }, rows });
+    await run.image('samples', [{ path: image('rgb.png'), caption: 'c' }, { path: image('cmyk.tif') }], 2);
+    run.text('note', 'ünïcode\nlines', 4);
+    run.checkpoint({ step: 10, path: 'checkpoints/checkpoint-10' });
+    await run.finish({ summary: { best: 0.5 } });
+
+    const read = await openRun(at('whole'));
+    expect(read.meta).toMatchObject({
+      ...{ name: 'n', tags: ['a'], notes: 'why', status: 'finished', step: 10, error: null, config: { lr: 1e-7 } },
+      latest: { 'train/loss': 0.1, 'train/odd': 10, 'eval/loss': 0.5 },
+      summary: { best: 0.5 },
+      environment: { node: process.version },
+      git: { commit: expect.stringMatching(/^[0-9a-f]{40}$/) },
+    });
+    expect(read.keys()).toEqual(['eval/loss', 'train/loss', 'train/odd']);
+    const [loss, odd] = read.series(['train/loss', 'train/odd']).series;
+    expect(loss?.steps).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    expect(loss?.values).toEqual(loss?.steps.map((step) => 1 / step));
+    expect(odd?.values[2]).toBeNaN();
+    const [evaluation] = read.evaluations();
+    expect(evaluation).toMatchObject({
+      step: 10,
+      metrics: { loss: 0.5 },
+      rows: [{ source: rows[0]?.image, truth: 'a' }],
+    });
+    const copy = await read.media(evaluation?.rows[0]?.image as string);
+    expect(await readFile(copy as string)).toEqual(await readFile(image('rgb.png')));
+    // The same image stands there once; TIFF, which no browser shows, became PNG.
+    expect(await readdir(at('whole', 'media'))).toHaveLength(2);
+    expect(read.images()).toMatchObject([
+      { key: 'samples', images: [{ file: evaluation?.rows[0]?.image, caption: 'c' }, {}] },
+    ]);
+    expect(read.texts()).toMatchObject([{ key: 'note', text: 'ünïcode\nlines', step: 4 }]);
+    expect(read.checkpoints()).toMatchObject([{ step: 10, path: 'checkpoints/checkpoint-10', best: false }]);
+    expect(read.damaged).toEqual({});
+  });
+
+  it('can be followed while it is written, from where the reading stopped', async () => {
+    const run = await record('live');
+    run.log({ loss: 3 }, 1);
+    await run.flush();
+    const read = await openRun(at('live'));
+    expect(read.meta.status).toBe('running');
+    const first = read.series(['loss']);
+    expect(first.series[0]?.values).toEqual([3]);
+    const seen = new Promise<void>((resolve) => {
+      const stop = read.watch(({ scalars }) => {
+        if (!scalars) return;
+        stop();
+        resolve();
+      }, 20);
+    });
+    run.log({ loss: 2, other: 7 }, 2);
+    await seen;
+    const later = read.series(['loss', 'other', 'absent'], { fromByte: first.nextByte });
+    expect(later.series.map(({ steps, values }) => [steps, values])).toEqual([
+      [[2], [2]],
+      [[2], [7]],
+      [[], []],
+    ]);
+    expect(later.rewind).toBeNull();
+    await run.finish();
+    const [one, other] = await Promise.all([read.refresh(), read.refresh()]);
+    expect(one).toMatchObject({ meta: true, scalars: false });
+    expect(other).toEqual(one);
+    expect(read.meta.status).toBe('finished');
+  });
+
+  it('goes on after the step it is resumed from, and no step stands twice', async () => {
+    const run = await record('resumed', { name: 'first' });
+    for (let step = 1; step <= 6; step++) run.log({ loss: step }, step);
+    await run.evaluation({ step: 5, metrics: { loss: 5 }, rows: [] });
+    await run.finish({ error: new Error('out of memory') });
+    const read = await openRun(at('resumed'));
+    expect(read.meta).toMatchObject({ status: 'failed', error: 'out of memory' });
+    const { nextByte } = read.series();
+
+    const again = await record('resumed', { resume: 4 });
+    for (let step = 5; step <= 7; step++) again.log({ loss: step * 10 }, step);
+    await again.finish();
+    await read.refresh();
+    const reopened = await openRun(at('resumed'));
+    for (const reader of [read, reopened]) {
+      expect(reader.series(['loss']).series[0]?.values).toEqual([1, 2, 3, 4, 50, 60, 70]);
+      expect(reader.keys()).toEqual(['loss']);
+      expect(reader.evaluations()).toEqual([]);
+    }
+    const slice = read.series(['loss'], { fromByte: nextByte });
+    expect(slice).toMatchObject({ rewind: 4, series: [{ steps: [5, 6, 7] }] });
+    expect(reopened.meta).toMatchObject({ name: 'first', status: 'finished', error: null, step: 7 });
+    expect(reopened.meta.sessions.map(({ step }) => step)).toEqual([0, 4]);
+    expect(reopened.meta.id).toBe(run.record.id);
+  });
+
+  it('replaces the records of an earlier run, and says so', async () => {
+    const first = await record('again');
+    first.log({ loss: 1 }, 1);
+    await first.finish();
+    await writeFile(at('again', 'adapter.bin'), 'kept');
+    const words = await said(async () => (await record('again')).finish());
+    expect(words).toContain('records of the earlier run are replaced');
+    const read = await openRun(at('again'));
+    expect(read.keys()).toEqual([]);
+    expect(read.meta.id).not.toBe(first.record.id);
+    expect(existsSync(at('again', 'adapter.bin'))).toBe(true);
+  });
+
+  it('is written by one process at a time', async () => {
+    const run = await record('busy');
+    await expect(record('busy')).rejects.toThrow(`process ${process.pid}`);
+    await run.finish();
+  });
+
+  it('records what is printed, a bar’s last state once, and gives the terminal the same', async () => {
+    const printed = 'half a line\nanother\u001b[31m red\u001b[0m\nbar 1/3\rbar 2/3\rbar 3/3\n\nno end';
+    const words = await said(async () => {
+      const run = await record('printed', { captureConsole: true });
+      process.stderr.write(printed.slice(0, 7));
+      process.stderr.write(Buffer.from(printed.slice(7)));
+      await run.finish();
+      process.stderr.write('\nafter the end\n');
+    });
+    expect(words).toContain('half a');
+    expect((await (await openRun(at('printed'))).console()).lines).toMatchObject([
+      { level: 'err', line: 'half a line' },
+      { line: 'another red' },
+      { line: 'bar 3/3' },
+      { line: 'no end' },
+    ]);
+  });
+
+  it('looks at the machine', async () => {
+    const run = await record('system', { systemEverySeconds: 0.05 });
+    await new Promise((wait) => setTimeout(wait, 300));
+    await run.finish();
+    const read = await openRun(at('system'));
+    const [memory] = read.system(['mem.proc']).series;
+    expect(memory?.values.length).toBeGreaterThan(2);
+    expect(memory?.values[0]).toBeGreaterThan(1); // MB; no Node process is smaller
+    expect(parseGpus('35, 1024, 4096, 60, 120.5\n[N/A], 10, 100, 40, [N/A]\n')).toEqual({
+      ...{ 'gpu.0.pct': 35, 'gpu.0.mem.pct': 25, 'gpu.0.mem.value': 1024, 'gpu.0.temp': 60, 'gpu.0.power': 120.5 },
+      ...{ 'gpu.1.mem.pct': 10, 'gpu.1.mem.value': 10, 'gpu.1.temp': 40 },
+    });
+    expect(parseGpus('')).toEqual({});
+  });
+});
+
+describe('a run that was killed', () => {
+  it('shows as crashed, with everything that was flushed', async () => {
+    const script = `
+      import { createRun } from ${JSON.stringify(new URL('../../dist/tracker/index.js', import.meta.url).href)};
+      const run = await createRun({ folder: ${JSON.stringify(at('killed'))}, systemEverySeconds: 0 });
+      for (let step = 1; step <= 1000; step++) run.log({ loss: 1 / step }, step);
+      await run.flush();
+      console.log('flushed');
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    expect((await readMeta(at('killed')))?.status).toBe('running');
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+    expect((await readMeta(at('killed')))?.status).toBe('crashed');
+    expect((await openRun(at('killed'))).series(['loss']).series[0]?.total).toBe(1000);
+  });
+
+  it('keeps its last words when it leaves by itself, and tells how it ended', async () => {
+    const ending = async (end: string): Promise<RunReader> => {
+      const folder = at(`left-${end.length}`);
+      const script = `
+        import { createRun } from ${JSON.stringify(new URL('../../dist/tracker/index.js', import.meta.url).href)};
+        const run = await createRun({ folder: ${JSON.stringify(folder)}, systemEverySeconds: 0 });
+        run.log({ loss: 1 }, 1);
+        console.log('last words');
+        ${end}`;
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+      await new Promise((resolve) => child.once('exit', resolve));
+      return openRun(folder);
+    };
+    const aborted = await ending('process.exit(130);');
+    expect(aborted.meta.status).toBe('aborted');
+    expect(aborted.keys()).toEqual(['loss']);
+    expect((await aborted.console()).lines.map(({ line }) => line)).toEqual(['last words']);
+    expect((await ending('throw new Error("broken");')).meta.status).toBe('failed');
+  });
+
+  it('is told from a living one by pid and start time, and on other machines by silence', () => {
+    const now = new Date().toISOString();
+    const long = new Date(Date.now() - 600_000).toISOString();
+    const own = thisProcess();
+    expect(isAlive(own, now)).toBe(true);
+    expect(isAlive({ ...own, birth: '1' }, now)).toBe(own.birth === null);
+    expect(isAlive({ ...own, machine: 'elsewhere' }, now)).toBe(true);
+    expect(isAlive({ ...own, machine: 'elsewhere' }, long)).toBe(false);
+    expect(isAlive({ ...own, pid: 2 ** 22 + 1 }, now)).toBe(false); // above the largest pid of Linux
+  });
+});
+
+describe('a damaged store', () => {
+  it('opens with what is whole, cut at any byte, and can be written on', async () => {
+    const run = await record('cut');
+    for (let step = 1; step <= 3; step++) run.log({ lößs: step }, step);
+    await run.evaluation({ step: 3, metrics: { a: 1 }, rows: [] });
+    await run.finish();
+    const files = ['scalars.jsonl', 'events.jsonl'];
+    for (const file of files) {
+      const whole = await readFile(at('cut', file));
+      for (let length = 0; length <= whole.length; length++) {
+        await writeFile(at('cut', file), whole.subarray(0, length));
+        const lines = whole.subarray(0, length).toString('latin1').split('\n').length - 1;
+        const read = await openRun(at('cut'));
+        const found = file === 'events.jsonl' ? read.evaluations().length : [...read.rows()].length;
+        expect([length, found, read.damaged]).toEqual([length, lines, {}]);
+      }
+    }
+    const scalars = await readFile(at('cut', 'scalars.jsonl'));
+    await writeFile(at('cut', 'scalars.jsonl'), scalars.subarray(0, scalars.length - 40));
+    const again = await record('cut', { resume: 3 });
+    again.log({ lößs: 4 }, 4);
+    await again.finish();
+    const read = await openRun(at('cut'));
+    expect(read.damaged).toEqual({});
+    expect([...read.rows()].map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('passes over damaged lines and counts them', async () => {
+    const run = await record('damaged');
+    run.log({ loss: 1 }, 1);
+    await run.finish();
+    const odd = [
+      '\u0000\u0000\u0000',
+      '{"step":-1,"time":1,"values":{"loss":9}}',
+      '{"step":1.5,"time":1,"values":{"loss":9}}',
+      '{"step":2,"time":1}',
+      '{"step":2,"values":{"loss":9}}',
+      'null',
+      '[]',
+    ];
+    await appendFile(
+      at('damaged', 'scalars.jsonl'),
+      `${odd.join('\n')}\n{"step":2,"time":1,"values":{"loss":2,"x":"1"}}\n`,
+    );
+    await appendFile(at('damaged', 'events.jsonl'), 'no json\n{"type":"unknown"}\n{"type":"text","step":1,"time":1}\n');
+    await appendFile(at('damaged', 'console.jsonl'), '{"time":1}\n');
+    const read = await openRun(at('damaged'));
+    expect(read.damaged).toEqual({ 'scalars.jsonl': odd.length, 'events.jsonl': 3 });
+    expect(read.series(['loss']).series[0]?.values).toEqual([1, 2]);
+    expect((await read.console()).lines).toEqual([]);
+  });
+
+  it('is named, and does not keep the others from being listed', async () => {
+    const root = at('list');
+    for (const name of ['a', 'group/b', '.hidden/c']) await (await record(join('list', name))).finish();
+    await mkdir(join(root, 'broken'));
+    await writeFile(join(root, 'broken', 'run.json'), '{"schema":1');
+    await mkdir(join(root, 'none'));
+    const { runs, damaged } = await listRuns(root);
+    expect(runs.map(({ path }) => path).sort()).toEqual(['a', 'group/b']);
+    expect(damaged).toEqual([join(root, 'broken')]);
+    await expect(openRun(join(root, 'broken'))).rejects.toThrow('run.json');
+    await expect(openRun(join(root, 'none'))).rejects.toThrow('is no run');
+    expect((await listRuns(at('absent'))).runs).toEqual([]);
+  });
+});
+
+describe('hostile input', () => {
+  it('names, keys and texts are only ever text', async () => {
+    const bad = ['../../escape', '__proto__', 'constructor', '', '\n{"step":99,"time":1,"values":{}}', '\u001b[2J'];
+    const run = await record('hostile', { name: bad[0], project: bad[5], tags: bad, notes: bad[4] });
+    run.log(Object.fromEntries(bad.map((key, i) => [key, i])), 1);
+    for (const key of bad) run.text(key, key, 1);
+    const path = image('rgb.png');
+    await run.evaluation({
+      step: 1,
+      metrics: {},
+      rows: [{ image: path, truth: bad[4]!, prediction: bad[0]!, metrics: {} }],
+    });
+    await run.finish();
+    const read = await openRun(at('hostile'));
+    expect(read.damaged).toEqual({});
+    expect(read.meta).toMatchObject({ name: bad[0], project: bad[5], tags: bad, notes: bad[4] });
+    expect(read.keys()).toEqual([...bad].sort());
+    expect(read.series(['__proto__']).series[0]?.values).toEqual([1]);
+    const [row] = [...read.rows()];
+    expect(Object.keys(row?.values ?? {}).sort()).toEqual([...bad].sort());
+    expect(read.texts().map(({ text }) => text)).toEqual(bad);
+    expect((await readdir(home)).includes('escape')).toBe(false);
+  });
+
+  it('an image is what its bytes say, and lands in the run', async () => {
+    await writeFile(at('page.png'), '<script>alert(1)</script>');
+    await cp(image('rgb.png'), at('..hidden'));
+    const run = await record('images');
+    const words = await said(async () => {
+      await run.image('../x', [{ path: at('page.png') }, { path: at('..hidden') }, { path: at('absent.png') }], 1);
+      await run.image('x', [{ path: at('page.png') }], 2);
+    });
+    expect(words.match(/page\.png: cannot be copied/g)).toHaveLength(1); // told once
+    expect(words).toContain('absent.png: cannot be copied');
+    await run.finish();
+    const read = await openRun(at('images'));
+    expect(read.images()).toMatchObject([{ images: [{ file: expect.stringMatching(/^[0-9a-f]{16}\.png$/) }] }]);
+  });
+
+  it('media gives out nothing but images of the run', async () => {
+    const run = await record('media');
+    await run.image('x', [{ path: image('rgb.png') }], 1);
+    await run.finish();
+    const read = await openRun(at('media'));
+    const name = read.images()[0]?.images[0]?.file as string;
+    expect(await read.media(name)).toBe(at('media', 'media', name));
+    for (const other of ['../run.json', '..%2frun.json', `${name}/..`, 'run.json', '/etc/passwd', '', `./${name}`])
+      expect(await read.media(other)).toBeNull();
+    await writeFile(at('secret.png'), 'secret');
+    const link = 'fedcba9876543210.png';
+    await symlink(at('secret.png'), at('media', 'media', link));
+    expect(await read.media(link)).toBeNull();
+    await rm(at('media', 'media'), { recursive: true });
+    await mkdir(at('elsewhere'));
+    await cp(image('rgb.png'), at('elsewhere', name));
+    await symlink(at('elsewhere'), at('media', 'media'));
+    expect(await read.media(name)).toBeNull();
+  });
+
+  it('values of flags that are secret are not recorded', () => {
+    const argv = ['node', 'train', '--swanlab-key', 'abc', '--token=def', '--lr', '1', '--swanlab-key=ghi'];
+    expect(withoutSecrets(argv).join(' ')).toBe('node train --swanlab-key *** --token=*** --lr 1 --swanlab-key=***');
+  });
+});
+
+describe('faults at work', () => {
+  it('a store that cannot be written is told once, and the run goes on', async () => {
+    await writeFile(at('file'), 'in the way');
+    const words = await said(async () => {
+      const run = await record(join('file', 'run'));
+      for (let step = 0; step < 10; step++) run.log({ loss: step }, step);
+      await run.flush();
+      await run.evaluation({ step: 9, metrics: { a: 1 }, rows: [] });
+      await run.finish();
+    });
+    expect(words.match(/cannot be recorded/g)).toHaveLength(1);
+    expect(words.match(/cannot be written/g)).toHaveLength(1);
+  });
+
+  it('a disk that fills up and has room again costs nothing but time', async () => {
+    const told: string[] = [];
+    const file = await Appender.open(at('full.jsonl'), 'lines', (message) => told.push(message));
+    const { handle } = file as unknown as { handle: { write: (...all: unknown[]) => Promise<unknown> } };
+    const write = handle.write.bind(handle);
+    file.push('{"first":1}\n');
+    await file.flush();
+    // Half of what is asked is written, then nothing more.
+    handle.write = async (bytes, offset, length, position) => {
+      await write(bytes, offset, Math.floor((length as number) / 2), position);
+      throw new Error('ENOSPC: no space left on device');
+    };
+    file.push('{"second":2}\n');
+    await file.flush();
+    file.push('{"third":3}\n');
+    await file.flush();
+    expect(told).toEqual([expect.stringContaining('no space left'), expect.stringContaining('no space left')]);
+    handle.write = write;
+    await file.close();
+    expect(await readFile(at('full.jsonl'), 'utf8')).toBe('{"first":1}\n{"second":2}\n{"third":3}\n');
+    expect(file.lost).toBe(0);
+  });
+
+  it('wrong calls are told once and lose only themselves', async () => {
+    const run = await record('wrong');
+    const words = await said(async () => {
+      for (let i = 0; i < 3; i++) run.log({ text: 'a' as never, loss: 1 }, i);
+      run.log({ loss: 1 }, -1);
+      run.log({ loss: 1 }, 0.5);
+      run.log({ loss: 1 }, 1e300);
+      await run.finish();
+      run.log({ loss: 1 }, 9);
+      await run.finish();
+    });
+    expect(words.match(/'text' expected a number, got string/g)).toHaveLength(1);
+    expect(words).toContain('got -1');
+    expect(words).toContain('after the run had ended');
+    expect((await openRun(at('wrong'))).series(['loss']).series[0]?.steps).toEqual([0, 1, 2]);
+  });
+});
+
+describe('thinning', () => {
+  it('keeps every spike, what is no number, and the last point', () => {
+    const values = Array.from({ length: 10_000 }, (_, i) => Math.sin(i / 500));
+    values[1234] = 50;
+    values[5678] = -50;
+    values[7777] = Number.NaN;
+    const picked = thin(values, 0, 200);
+    expect(picked.length).toBeLessThanOrEqual(202);
+    for (const i of [1234, 5678, 7777, 9999]) expect(picked).toContain(i);
+    expect(picked).toEqual([...picked].sort((a, b) => a - b));
+    expect(thin(values, 9990, 200)).toEqual([9990, 9991, 9992, 9993, 9994, 9995, 9996, 9997, 9998, 9999]);
+  });
+});
