@@ -13,9 +13,10 @@ const profile = new Map<string, { count: number; ms: number }>();
 const backend = await createCudaBackend(
   PROFILED
     ? {
+        // The first run of a kernel loads it.
         profile: (label, ms) => {
           const entry = profile.get(label) ?? { count: 0, ms: 0 };
-          profile.set(label, { count: entry.count + 1, ms: entry.ms + ms });
+          profile.set(label, { count: entry.count + 1, ms: entry.count === 0 ? 0 : entry.ms + ms });
         },
       }
     : {},
