@@ -22,8 +22,9 @@ export interface Transfer {
 const ATTEMPTS = 3;
 const WRITE_BYTES = 1 << 20;
 const SMALL_BYTES = 256 << 10;
-/** Bytes between two lines of the journal: what a kill may cost each connection. */
+/** Bytes or time between two lines of the journal: what a kill may cost each connection. */
 const JOURNAL_BYTES = 8 << 20;
+const JOURNAL_MS = 1000;
 
 /** Small enough to spread over the connections and large enough to be worth a request. */
 function partBytes(size: number): number {
@@ -185,6 +186,7 @@ class Attempt {
     let chunks: Uint8Array[] = [];
     let held = 0;
     let noted = cursor.position;
+    let notedAt = performance.now();
     const write = async (): Promise<void> => {
       if (held > 0) await writeAll(this.handle, chunks, cursor.position, held);
       cursor.position += held;
@@ -198,6 +200,7 @@ class Attempt {
       await this.handle.datasync();
       await this.journal.addRange(noted, cursor.position);
       noted = cursor.position;
+      notedAt = performance.now();
     };
     try {
       for await (const chunk of this.chunks(answer)) {
@@ -207,7 +210,8 @@ class Attempt {
         held += chunk.length;
         this.count(chunk.length);
         if (held >= WRITE_BYTES) await write();
-        if (cursor.position - noted >= JOURNAL_BYTES) await note();
+        const due = cursor.position - noted >= JOURNAL_BYTES || performance.now() - notedAt >= JOURNAL_MS;
+        if (due) await note();
       }
       if (end !== undefined && cursor.position + held < end) throw new Passing(`${answer.url.host} cut the connection`);
     } catch (error) {

@@ -41,9 +41,11 @@ export async function fetchFiles(
   const told = (error: unknown, path: string): unknown => tellFault(error, repo, hasToken, path);
   // Equal files share one place in Hugging Face's cache.
   const jobs = new Map<string, Job>();
+  let bytes = 0;
   await pooled(files, connections, async (file) => {
     try {
       const size = file.size ?? (await askSize(client, file.url));
+      bytes += size ?? 0;
       jobs.set(spot.target(file), { file: { ...file, size }, target: spot.target(file) });
     } catch (error) {
       throw told(error, file.path);
@@ -88,7 +90,7 @@ export async function fetchFiles(
   client.signal?.throwIfAborted();
   if (faults.length > 0) throw faultOf(repo, faults, files.length);
   await spot.publish(files);
-  return { bytes: sum(ordered.map(({ file }) => file.size ?? 0)), downloaded: meter.downloaded() };
+  return { bytes, downloaded: meter.downloaded() };
 }
 
 async function bytesOnDisk({ file, target }: Job): Promise<number> {

@@ -54,7 +54,8 @@ interface Content {
   readonly lfs: boolean;
 }
 
-const CHUNK = 16 << 10;
+/** Bodies go out in pieces of so many bytes. */
+export const CHUNK = 16 << 10;
 const sha1 = (data: Buffer | string): string => createHash('sha1').update(data).digest('hex');
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
 
@@ -363,9 +364,9 @@ export function modelFiles(seed = 1, weightBytes = 600_000): Record<string, Buff
     'README.md': '# A model',
     'config.json': `{"model_type":"qwen2_vl","seed":${seed}}`,
     'generation_config.json': '{}',
-    'preprocessor_config.json': '{}',
+    'preprocessor_config.json': '{"do_resize":true}',
     'tokenizer.json': '{"version":"1.0"}',
-    'tokenizer_config.json': '{}',
+    'tokenizer_config.json': '{"model_max_length":32768}',
     'vocab.json': '{}',
     'merges.txt': '#version: 0.2\n',
     LICENSE: 'Apache-2.0',

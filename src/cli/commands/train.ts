@@ -2,16 +2,18 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { resolveModel } from '../../hub/resolve.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
+import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
 import { whole } from './prepare.ts';
 
 export function command(): Command {
-  return withJsonOption(withRunConfigOptions(new Command('train')))
+  return withJsonOption(withHubOptions(withRunConfigOptions(new Command('train'))))
     .description('Fine-tunes a model as a YAML run configuration says; flags override its keys.')
     .argument('<config>', 'the run configuration, such as recipes/latex-ocr.yaml')
     .option('--resume', 'go on from the newest checkpoint of the output folder')
@@ -20,14 +22,17 @@ export function command(): Command {
       'after',
       '\nExamples:\n  texlens train recipes/latex-ocr.yaml\n  texlens train recipes/latex-ocr.yaml --lr 5e-5 --set lora.r=16 --output runs/r16\n  texlens train recipes/latex-ocr.yaml --resume',
     )
-    .action(async (file: string, flags: { resume?: boolean; threads?: number; json?: boolean }, self: Command) => {
-      const text = await readFile(file, 'utf8').catch((error: unknown) => {
-        throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
-      });
-      const config = parseRunConfig(text, file, overridesFrom(self));
-      const backend = await createOnnxBackend({ threads: flags.threads });
-      const result = await runTraining(config, backend, flags.resume === true);
-      say(`done: ${result.steps} steps, ${result.output}`);
-      if (flags.json) printJson(result);
-    });
+    .action(
+      async (file: string, flags: HubFlags & { resume?: boolean; threads?: number; json?: boolean }, self: Command) => {
+        const text = await readFile(file, 'utf8').catch((error: unknown) => {
+          throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
+        });
+        const config = parseRunConfig(text, file, overridesFrom(self));
+        config.model = await resolveModel(config.model, flags);
+        const backend = await createOnnxBackend({ threads: flags.threads });
+        const result = await runTraining(config, backend, flags.resume === true);
+        say(`done: ${result.steps} steps, ${result.output}`);
+        if (flags.json) printJson(result);
+      },
+    );
 }
