@@ -140,6 +140,53 @@ it('pages through a large data set of ModelScope under its number', async () => 
   expect(trees.map(({ url }) => /PageNumber=(\d)/.exec(url)?.[1])).toEqual(['1', '2', '3']);
 });
 
+describe('without a sum to check against', () => {
+  const path = 'full/train-00001-of-00002.parquet';
+  const big = { ...files, [path]: noise(900_000, 5) };
+  const atStorage = (file?: string, host?: string): boolean => file === path && host === 'storage';
+
+  it('writes only the range that was asked for', async () => {
+    server.add({ kind: 'dataset', id: ID, files: big });
+    let left = 3;
+    server.fault = ({ file, host }) => (atStorage(file, host) && left-- > 0 ? { shiftRange: 100 } : undefined);
+    const { files: got } = await downloadDataset(request('modelscope'), hooks);
+    expect((await readFile(got[1]!.localPath)).equals(big[path])).toBe(true);
+    expect(left).toBeLessThan(0);
+  });
+
+  it.each([
+    ['another tag', undefined],
+    ['no tag', ['etag']],
+  ])('begins anew when the file has %s by the time it goes on', async (_what, drop) => {
+    server.add({ kind: 'dataset', id: ID, files: big });
+    const controller = new AbortController();
+    server.fault = ({ file, host }) => (atStorage(file, host) ? { slowMs: 2, drop } : undefined);
+    server.onServe = () => {
+      if (server.served > 600_000) controller.abort();
+    };
+    const cut = downloadDataset(request('modelscope', { signal: controller.signal, connections: 1 }), hooks);
+    await expect(cut).rejects.toThrow(/abort/i);
+    const changed = { ...big, [path]: noise(900_000, 6) };
+    server.add({ kind: 'dataset', id: ID, files: changed });
+    const { files: got } = await downloadDataset(request('modelscope', { connections: 1 }), hooks);
+    expect((await readFile(got[1]!.localPath)).equals(changed[path])).toBe(true);
+  });
+
+  it('goes on when the tag is the same', async () => {
+    server.add({ kind: 'dataset', id: ID, files: big });
+    const controller = new AbortController();
+    server.fault = ({ file, host }) => (atStorage(file, host) ? { slowMs: 2 } : undefined);
+    server.onServe = () => {
+      if (server.served > 700_000) controller.abort();
+    };
+    const cut = downloadDataset(request('modelscope', { signal: controller.signal, connections: 1 }), hooks);
+    await expect(cut).rejects.toThrow(/abort/i);
+    const { files: got, downloaded } = await downloadDataset(request('modelscope', { connections: 1 }), hooks);
+    expect(downloaded).toBeLessThan(500_000);
+    expect((await readFile(got[1]!.localPath)).equals(big[path])).toBe(true);
+  });
+});
+
 it('takes a size that the list wrongly says for a fault, and mends a damaged file', async () => {
   server.add({ kind: 'dataset', id: ID, files });
   server.datasetSize = (bytes) => (bytes > 1000 ? bytes - 1 : 0);

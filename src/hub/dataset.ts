@@ -1,5 +1,5 @@
 // Fetches the files of one subset of a data set, all its splits or one, from either hub.
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { InputError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
@@ -98,7 +98,7 @@ async function offlineDataset(request: DatasetRequest, name: string, folder: str
     )
     .filter((path) => !path.split('/').some((part) => part.startsWith('.')) && !path.endsWith(JOURNAL))
     .sort();
-  const again = `fetch it once with a network`;
+  const again = 'fetch it once with a network';
   const partial = paths.find((path) => path.endsWith(PARTIAL));
   if (paths.length === 0) throw new InputError(`${name}: offline, and it is not in ${folder}; ${again}.`);
   if (partial !== undefined) throw new InputError(`${name}: offline, and ${partial} is not whole; ${again}.`);
@@ -112,7 +112,10 @@ async function offlineDataset(request: DatasetRequest, name: string, folder: str
     }
   }
   const revision = request.revision ?? (request.hub === 'hf' ? 'main' : 'master');
-  return { folder, revision, subset, configs, bytes: 0, downloaded: 0, ...placed(folder, chosen) };
+  const { files } = placed(folder, chosen);
+  let bytes = 0;
+  for (const { localPath } of files) bytes += (await stat(localPath)).size;
+  return { folder, revision, subset, configs, bytes, downloaded: 0, files };
 }
 
 function choose(request: DatasetRequest, name: string, readme: string | undefined, paths: readonly string[]) {

@@ -35,7 +35,9 @@ function partBytes(size: number): number {
 export async function bytesThere(file: RemoteFile, target: string): Promise<number> {
   const partial = await stat(target + PARTIAL).catch(() => undefined);
   if (file.size === undefined || partial === undefined) return 0;
-  const { ranges } = await readJournal(target + JOURNAL, identityOf(file, file.size));
+  const { ranges, etag } = await readJournal(target + JOURNAL, identityOf(file, file.size));
+  // Without a sum and a tag nothing says that the rest would belong to these bytes.
+  if (file.digest === undefined && etag === undefined) return 0;
   return partial.size < (ranges.at(-1)?.[1] ?? 0) ? 0 : countBytes(ranges);
 }
 
@@ -54,14 +56,19 @@ export async function downloadFile(file: RemoteFile, target: string, transfer: T
   for (let attempt = 1; ; ) {
     const fault = await new Attempt(file, target, transfer, ranges).run();
     if (fault === undefined) break;
-    await rm(target + PARTIAL, { force: true });
-    await removeJournal(target + JOURNAL);
+    await clearPartial(target);
     if (fault === NO_RANGES) ranges = false;
     else if (attempt++ === ATTEMPTS)
       throw new RunError(`${fault}, ${ATTEMPTS} times in a row; try again later, or another endpoint.`);
   }
   // The name comes before the journal goes: a kill between the two leaves a whole file.
   await rename(target + PARTIAL, target);
+  await removeJournal(target + JOURNAL);
+}
+
+/** Removes what a download in progress leaves beside its target. */
+export async function clearPartial(target: string): Promise<void> {
+  await rm(target + PARTIAL, { force: true });
   await removeJournal(target + JOURNAL);
 }
 

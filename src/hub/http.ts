@@ -24,6 +24,8 @@ export class Passing extends Error {
   constructor(
     message: string,
     readonly waitMs?: number,
+    /** A hub that is asked too often and does not say how long wants longer waits than a broken connection. */
+    readonly patience = 1,
   ) {
     super(message);
   }
@@ -110,7 +112,12 @@ export class Client {
         if (status === 429 || status === 408 || status >= 500) {
           const waitMs = waitOf(own);
           if (status === 429 && waitMs !== undefined) this.close(url.host, waitMs);
-          throw new Passing(`${url.host} answered ${status}${status === 429 ? ' (too many requests)' : ''}`, waitMs);
+          const busy = status === 429;
+          throw new Passing(
+            `${url.host} answered ${status}${busy ? ' (too many requests)' : ''}`,
+            waitMs,
+            busy ? 10 : 1,
+          );
         }
         // Storage is reached by signed addresses, which run out; the hub gives a new one.
         if (url.origin !== this.home && (status === 401 || status === 403))
@@ -140,8 +147,8 @@ export class Client {
         reached = progress();
         if (++failures >= TRIES)
           throw new RunError(`${error.message}, ${TRIES} times in a row; try again later, what is there is kept.`);
-        const waitMs =
-          error.waitMs ?? (this.options.backoffMs ?? 300) * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
+        const { backoffMs = 300 } = this.options;
+        const waitMs = error.waitMs ?? backoffMs * error.patience * 2 ** (failures - 1) * (0.75 + Math.random() / 2);
         if (waitMs > LONGEST_WAIT_MS)
           throw new RunError(
             `${error.message} and asks to wait ${Math.ceil(waitMs / 60_000)} minutes; try again then.`,

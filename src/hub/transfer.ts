@@ -4,7 +4,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf, RunError } from '../shared/errors.ts';
 import { bar, formatBytes } from '../shared/log.ts';
-import { askSize, bytesThere, downloadFile, isWhole } from './download.ts';
+import { askSize, bytesThere, clearPartial, downloadFile, isWhole } from './download.ts';
 import { HttpError } from './http.ts';
 import type { Spot } from './layout.ts';
 import { type Listing, type RemoteFile, tellFault } from './listing.ts';
@@ -74,7 +74,7 @@ export async function fetchFiles(
       if (stop.signal.aborted) return;
       try {
         const sized = there.get(job) === file.size && (await stat(target).catch(() => undefined)) !== undefined;
-        if (sized && (await isWhole(file, target))) return;
+        if (sized && (await isWhole(file, target))) return await clearPartial(target);
         if (sized) meter.add(-file.size!);
         await downloadFile(file, target, transfer);
       } catch (error) {

@@ -1,7 +1,9 @@
 // A hub for tests: both hubs' protocols on one port and their storage on another, with every kind of failure on request.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createSecure } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -37,6 +39,8 @@ export interface Fault {
   readonly cutAfter?: number;
   readonly corrupt?: boolean;
   readonly ignoreRange?: boolean;
+  /** A range that begins so much later is sent in place of the one asked for. */
+  readonly shiftRange?: number;
   /** Headers of the real answer that are left out, or replaced. */
   readonly drop?: readonly string[];
   readonly replace?: Readonly<Record<string, string>>;
@@ -54,7 +58,7 @@ interface Content {
   readonly lfs: boolean;
 }
 
-/** Bodies go out in pieces of so many bytes. */
+/** Bodies go out in pieces of so many bytes, unless the server is told otherwise. */
 export const CHUNK = 16 << 10;
 const sha1 = (data: Buffer | string): string => createHash('sha1').update(data).digest('hex');
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
@@ -63,6 +67,7 @@ export class HubServer {
   readonly seen: Seen[] = [];
   /** Bytes of file bodies sent. */
   served = 0;
+  chunk = CHUNK;
   /** Entries of one page of Hugging Face's list of files. */
   pageSize = 1000;
   fault: (seen: Seen) => Fault | undefined = () => undefined;
@@ -75,12 +80,16 @@ export class HubServer {
   private constructor(
     private readonly hub: Server,
     private readonly store: Server,
+    private readonly scheme: string,
   ) {}
 
-  static async start(): Promise<HubServer> {
-    const hub = createServer();
-    const store = createServer();
-    const server = new HubServer(hub, store);
+  /** With `secure` both hosts speak TLS under the certificate of tls/cert.pem, which nobody trusts by default. */
+  static async start({ secure = false } = {}): Promise<HubServer> {
+    const read = (name: string): Buffer => readFileSync(new URL(`./tls/${name}.pem`, import.meta.url));
+    const create = (): Server => (secure ? createSecure({ cert: read('cert'), key: read('key') }) : createServer());
+    const hub = create();
+    const store = create();
+    const server = new HubServer(hub, store, secure ? 'https' : 'http');
     hub.on('request', (request, response) => void server.answer('hub', request, response));
     store.on('request', (request, response) => void server.answer('storage', request, response));
     for (const one of [hub, store]) await once(one.listen(0, '127.0.0.1'), 'listening');
@@ -88,11 +97,11 @@ export class HubServer {
   }
 
   get endpoint(): string {
-    return addressOf(this.hub);
+    return `${this.scheme}://${hostOf(this.hub)}`;
   }
 
   get storage(): string {
-    return addressOf(this.store);
+    return `${this.scheme}://${hostOf(this.store)}`;
   }
 
   /** Environment of a client that knows no other hub and keeps everything below `home`. */
@@ -292,7 +301,7 @@ export class HubServer {
     fault: Fault,
   ): Promise<void> {
     const range = fault.ignoreRange ? undefined : /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
-    const start = range ? Number(range[1]) : 0;
+    const start = range ? Number(range[1]) + (fault.shiftRange ?? 0) : 0;
     const end = range?.[2] ? Math.min(bytes.length, Number(range[2]) + 1) : bytes.length;
     const outside = range !== undefined && range !== null && start >= bytes.length;
     const all: Record<string, string> = {
@@ -309,14 +318,14 @@ export class HubServer {
     if (outside || request.method === 'HEAD') return void response.end();
     let body = bytes.subarray(start, end);
     if (fault.corrupt) body = Buffer.from(body.map((byte, i) => (i === 0 ? byte ^ 1 : byte)));
-    for (let at = 0; at < body.length; at += CHUNK) {
+    for (let at = 0; at < body.length; at += this.chunk) {
       if (fault.slowMs) await sleep(fault.slowMs);
-      const chunk = body.subarray(at, Math.min(at + CHUNK, fault.cutAfter ?? body.length));
+      const chunk = body.subarray(at, Math.min(at + this.chunk, fault.cutAfter ?? body.length));
       if (chunk.length > 0) await new Promise<void>((resolve) => response.write(chunk, () => resolve()));
       if (response.destroyed) return;
       this.served += chunk.length;
       this.onServe();
-      if (fault.cutAfter !== undefined && at + CHUNK >= fault.cutAfter) {
+      if (fault.cutAfter !== undefined && at + this.chunk >= fault.cutAfter) {
         await sleep(5); // What was written leaves first.
         return void response.destroy();
       }
@@ -327,18 +336,24 @@ export class HubServer {
 
 type Send = (content: Content, headers: Record<string, string>) => Promise<void>;
 
-function addressOf(server: Server): string {
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+function hostOf(server: Server): string {
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
 function json(response: ServerResponse, value: unknown, headers: Record<string, string> = {}): void {
   response.writeHead(200, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(value));
 }
 
+const summed = new Map<Buffer | string, { bytes: Buffer; sha256: string; oid: string }>();
+
 function contentOf(path: string, data: Buffer | string): Content {
-  const bytes = Buffer.from(data);
-  const oid = sha1(Buffer.concat([Buffer.from(`blob ${bytes.length}\0`), bytes]));
-  return { path, bytes, sha256: sha256(bytes), oid, lfs: /\.(safetensors|bin|parquet)$/.test(path) };
+  let sums = summed.get(data);
+  if (sums === undefined) {
+    const bytes = Buffer.from(data);
+    sums = { bytes, sha256: sha256(bytes), oid: sha1(Buffer.concat([Buffer.from(`blob ${bytes.length}\0`), bytes])) };
+    summed.set(data, sums);
+  }
+  return { path, ...sums, lfs: /\.(safetensors|bin|parquet)$/.test(path) };
 }
 
 function numberOf(id: string): number {
