@@ -17,7 +17,11 @@ const mib = Number(process.argv[2] ?? 256);
 
 async function serve(): Promise<void> {
   const block = noise(1 << 20, 1);
-  const files = { 'config.json': '{}', 'tokenizer.json': '{}', 'model.safetensors': Buffer.concat(Array(mib).fill(block)) };
+  const files = {
+    'config.json': '{}',
+    'tokenizer.json': '{}',
+    'model.safetensors': Buffer.concat(Array(mib).fill(block)),
+  };
   const server = await HubServer.start();
   server.add({ kind: 'model', id: ID, files });
   server.chunk = 256 << 10;
@@ -44,7 +48,10 @@ async function main(): Promise<void> {
   const url = `${env.MODELSCOPE_ENDPOINT}/api/v1/models/${ID}/repo?Revision=master&FilePath=model.safetensors`;
   const curl = (out: string) => promisify(execFile)('sh', ['-c', `curl -sL -o ${out} '${url}' && sha256sum ${out}`]);
   try {
-    for (const [kind, slowMs] of [['fast', 0], ['held', 32]] as const) {
+    for (const [kind, slowMs] of [
+      ['fast', 0],
+      ['held', 32],
+    ] as const) {
       worker.postMessage(slowMs);
       await time(`${kind}.curl`, curl);
       await time(`${kind}.fetch1`, fetching(1));

@@ -148,7 +148,8 @@ describe('without a sum to check against', () => {
   it('writes only the range that was asked for', async () => {
     server.add({ kind: 'dataset', id: ID, files: big });
     let left = 3;
-    server.fault = ({ file, host }) => (atStorage(file, host) && left-- > 0 ? { shiftRange: 100 } : undefined);
+    server.fault = ({ file, host, range }) =>
+      atStorage(file, host) && range !== 'bytes=0-0' && left-- > 0 ? { shiftRange: 100 } : undefined;
     const { files: got } = await downloadDataset(request('modelscope'), hooks);
     expect((await readFile(got[1]!.localPath)).equals(big[path])).toBe(true);
     expect(left).toBeLessThan(0);

@@ -8,8 +8,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { RunError } from '../shared/errors.ts';
 import { type Answer, type Client, Passing } from './http.ts';
 import { countBytes, type Identity, Journal, missingParts, type Range, readJournal, removeJournal } from './journal.ts';
-import type { Digest, RemoteFile } from './listing.ts';
 import { JOURNAL, PARTIAL } from './names.ts';
+import type { Digest, RemoteFile } from './repo.ts';
 
 export interface Transfer {
   readonly client: Client;

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { RunError } from '../shared/errors.ts';
 import { readAnswer } from './answer.ts';
 import type { Client } from './http.ts';
-import type { Digest, Lister, RemoteFile } from './listing.ts';
 import { encodePath } from './names.ts';
+import type { Digest, Lister, RemoteFile } from './repo.ts';
 
 const HEX = /^[0-9a-f]+$/;
 

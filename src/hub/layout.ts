@@ -7,8 +7,8 @@
 import { copyFile, lstat, mkdir, readFile, readlink, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { RunError } from '../shared/errors.ts';
-import type { Listing, RemoteFile, RepoKind } from './listing.ts';
 import type { RepoName } from './names.ts';
+import type { Listing, RemoteFile, RepoKind } from './repo.ts';
 
 export interface Spot {
   /** The folder that a user is told. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { RunError } from '../shared/errors.ts';
 import { readAnswer } from './answer.ts';
 import { type Client, HttpError, Passing, waitOf } from './http.ts';
-import type { Lister, RemoteFile } from './listing.ts';
+import type { Lister, RemoteFile } from './repo.ts';
 
 const PAGE = 100;
 

@@ -2,8 +2,8 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../shared/errors.ts';
-import type { RemoteFile } from './listing.ts';
 import { PARTIAL } from './names.ts';
+import type { RemoteFile } from './repo.ts';
 
 const INDEX = 'model.safetensors.index.json';
 

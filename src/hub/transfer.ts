@@ -7,8 +7,9 @@ import { bar, formatBytes } from '../shared/log.ts';
 import { askSize, bytesThere, clearPartial, downloadFile, isWhole } from './download.ts';
 import { HttpError } from './http.ts';
 import type { Spot } from './layout.ts';
-import { type Listing, type RemoteFile, tellFault } from './listing.ts';
+import { tellFault } from './listing.ts';
 import { formatRepoName, type RepoName } from './names.ts';
+import type { Listing, RemoteFile } from './repo.ts';
 
 export interface TransferOptions {
   /** Connections at once. */
