@@ -182,9 +182,21 @@ describe('the layouts of ModelScope', () => {
     const { folder } = await fetching(NAME.modelscope);
     await writeFile(join(folder, '.mv'), 'Revision:master,CreatedAt:1700000000');
     const v1 = await fetching(`${NAME.modelscope}@v1`);
+    expect((await readdir(v1.folder)).filter((name) => name.startsWith('.'))).toEqual([]);
     expect(v1.folder).toBe(join(dirname(dirname(folder)), 'Qwen--Tiny-VL/snapshots/v1'));
     await expectModel(folder);
   });
+});
+
+it('takes a folder of a tag back to the default branch, and forgets the tag', async () => {
+  scene.server.add({ kind: 'model', id: ID, files: FILES, revisions: { v1: modelFiles(3) } });
+  const folder = join(scene.home, ID);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, '.mv'), 'Revision:v1,CreatedAt:1700000000');
+  await fetching(NAME.modelscope, { cacheDir: scene.home });
+  await expectModel(folder);
+  const offline = { cacheDir: scene.home, env: scene.server.env(scene.home), offline: true };
+  await expect(resolveModel(`${NAME.modelscope}@v1`, offline)).rejects.toThrow(/offline/);
 });
 
 describe('resolveModel', () => {

@@ -36,7 +36,8 @@ export function plainSpot(folder: string): Spot {
 export async function spotFor(repo: RepoName, kind: RepoKind, listing: Listing, roots: Roots): Promise<Spot> {
   if (repo.hub === 'hf') return huggingFaceSpot(repo, kind, listing, roots);
   const found = await findFolder(repo, kind, roots);
-  return modelScopeSpot(found ?? modelScopeFolders(repo, kind, roots)[0]!, repo);
+  const folder = found ?? modelScopeFolders(repo, kind, roots)[0]!;
+  return folder.endsWith(newerFolder(repo, kind)) ? plainSpot(folder) : olderSpot(folder, repo, listing.revision);
 }
 
 /** The folder where a repository lies already, whoever put it there; its files may be incomplete. */
@@ -51,13 +52,17 @@ export async function findFolder(repo: RepoName, kind: RepoKind, roots: Roots): 
   }
   for (const folder of modelScopeFolders(repo, kind, roots)) {
     if (!(await isFolder(folder))) continue;
-    // The older layout says in .mv which revision it holds: "Revision:v1.0,CreatedAt:1700000000".
-    const told = await readFile(join(folder, '.mv'), 'utf8').catch(() => undefined);
-    const holds = told === undefined ? 'master' : (/Revision:([^,]*)/.exec(told)?.[1] ?? told.trim());
-    const newer = folder.includes(`${join('snapshots', '')}`);
-    if (newer || repo.revision === undefined || repo.revision === holds) return folder;
+    const newer = folder.endsWith(newerFolder(repo, kind));
+    if (newer || repo.revision === undefined || repo.revision === ((await olderRevision(folder)) ?? 'master'))
+      return folder;
   }
   return undefined;
+}
+
+/** The older layout says in .mv which revision it holds: "Revision:v1.0,CreatedAt:1700000000". */
+async function olderRevision(folder: string): Promise<string | undefined> {
+  const told = await readFile(join(folder, '.mv'), 'utf8').catch(() => undefined);
+  return /Revision:([^,]*)/.exec(told ?? '')?.[1] ?? told?.trim();
 }
 
 function huggingFaceRoot({ id }: RepoName, kind: RepoKind, { cache, cacheDir }: Roots): string {
@@ -96,7 +101,7 @@ function modelScopeFolders(repo: RepoName, kind: RepoKind, { cache, cacheDir }: 
   const [owner, name] = repo.id.split('/') as [string, string];
   const revision = repo.revision ?? 'master';
   const old = [join(owner, safeName(name)), join(owner, name)];
-  const newer = join(`${kind}s`, `${owner}--${name}`, 'snapshots', revision);
+  const newer = newerFolder(repo, kind);
   const roots = cacheDir === undefined ? [cache, dirname(cache)] : [cacheDir];
   const inKind = old.map((path) => join(`${kind}s`, path));
   const found = roots.flatMap((root) =>
@@ -106,15 +111,23 @@ function modelScopeFolders(repo: RepoName, kind: RepoKind, { cache, cacheDir }: 
   return [...new Set([...first, ...found])];
 }
 
+function newerFolder({ id, revision = 'master' }: RepoName, kind: RepoKind): string {
+  return join(`${kind}s`, id.replace('/', '--'), 'snapshots', revision);
+}
+
 function safeName(name: string): string {
   return name.replaceAll('.', '___');
 }
 
-function modelScopeSpot(folder: string, repo: RepoName): Spot {
+/** ModelScope's older layout. */
+function olderSpot(folder: string, repo: RepoName, revision: string): Spot {
   const name = repo.id.split('/')[1]!;
   const publish = async (files: readonly RemoteFile[]): Promise<void> => {
+    if ((await olderRevision(folder)) !== revision) await rm(join(folder, '.mv'), { force: true });
     // The older client takes a file for present when this index names it with the commit that the hub lists.
-    const known = files.flatMap(({ path, revision }) => (revision === undefined ? [] : [{ path, revision }]));
+    const known = files.flatMap((file) =>
+      file.revision === undefined ? [] : [{ path: file.path, revision: file.revision }],
+    );
     if (known.length === files.length) await writeWhole(join(folder, '.msc'), pickleIndex(known));
     const plain = join(dirname(folder), name);
     if (folder === plain || !folder.endsWith(safeName(name))) return;

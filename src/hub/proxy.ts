@@ -25,7 +25,9 @@ export function proxyFor(url: URL, env: Environment): string | undefined {
   if (proxy === '' || isExempt(url, read('NO_PROXY'))) return undefined;
   const address = proxy.includes('://') ? proxy : `http://${proxy}`;
   if (!URL.canParse(address) || !/^https?:/.test(address))
-    throw new InputError(`${variable}=${proxy}: expected an http or https proxy, such as http://proxy.example:3128.`);
+    throw new InputError(
+      `${variable}=${proxy.replace(/\/\/.*@/, '//…@')}: expected an http or https proxy, such as http://proxy.example:3128.`,
+    );
   return address;
 }
 

@@ -61,11 +61,10 @@ export async function fetchFiles(
   await checkSpace(spot.root, total - before);
 
   const meter = startMeter(`fetching ${repo.id}`, before, total, progress);
-  const slots = limiter(connections);
   const stop = new AbortController();
   const transfer = {
     client: client.withSignal(AbortSignal.any([stop.signal, ...(client.signal ? [client.signal] : [])])),
-    slot: slots,
+    slot: limiter(connections),
     count: meter.add,
   };
   const faults: { path: string; error: unknown }[] = [];
