@@ -1,10 +1,12 @@
 // What the command line prints and returns about hubs, by http and by https through a proxy.
-import { writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import type { FetchResult } from '../../src/hub/fetch.ts';
-import { expectModel, FILES, ID, start, TOTAL } from './child.ts';
+import { createModel, SMALL } from '../../src/models/qwen2_vl/create.ts';
+import { expectModel, FILES, ID, type Outcome, start, TOTAL } from './child.ts';
 import { startProxy } from './proxy.ts';
 import { hubScene } from './scene.ts';
 import { HubServer, MODEL_FILES } from './server.ts';
@@ -58,6 +60,31 @@ describe('the command line', () => {
       await proxy.close();
       await hub.close();
     }
+  });
+
+  it('fetches a model on its first use, and reads an image offline after that', async () => {
+    const made = join(scene.home, 'made');
+    const tiny = { ...SMALL, hidden: 64, intermediate: 64, layers: 1, visionWidth: 64, visionDepth: 1 };
+    await createModel(made, ['\\frac'], tiny, 1);
+    const names = await readdir(made);
+    const files = await Promise.all(names.map(async (name) => [name, await readFile(join(made, name))] as const));
+    scene.server.add({ kind: 'model', id: ID, files: Object.fromEntries(files) });
+    const image = join(scene.home, 'x.png');
+    await sharp({ create: { width: 56, height: 28, channels: 3, background: 'white' } })
+      .png()
+      .toFile(image);
+    const read = (model: string, ...flags: string[]): Promise<Outcome> =>
+      start(
+        ['predict', image, '--model', model, '--max-new-tokens', '2', '--json', ...flags],
+        scene.server.env(scene.home),
+      ).outcome;
+    const fetched = await read(`hf:${ID}`);
+    expect(fetched.code, fetched.err).toBe(0);
+    const asked = scene.server.seen.length;
+    expect(asked).toBeGreaterThan(names.length);
+    const again = await read(`hf:${ID}`, '--offline');
+    expect([again.out, scene.server.seen.length]).toEqual([(await read(made)).out, asked]);
+    expect(again.out).toBe(fetched.out);
   });
 
   it('takes names of hubs wherever it takes a model', async () => {
