@@ -108,21 +108,7 @@ export class Client {
       if (!redirect) {
         if ((status >= 200 && status < 300) || status === 416)
           return { status, headers: own, body, url, etag: strongTag(linkedEtag ?? own.etag) };
-        const told = await readSome(body);
-        if (status === 429 || status === 408 || status >= 500) {
-          const waitMs = waitOf(own);
-          if (status === 429 && waitMs !== undefined) this.close(url.host, waitMs);
-          const busy = status === 429;
-          throw new Passing(
-            `${url.host} answered ${status}${busy ? ' (too many requests)' : ''}`,
-            waitMs,
-            busy ? 10 : 1,
-          );
-        }
-        // Storage is reached by signed addresses, which run out; the hub gives a new one.
-        if (url.origin !== this.home && (status === 401 || status === 403))
-          throw new Passing(`${url.host} answered ${status} to the address that the hub gave`);
-        throw new HttpError(status, url, own, told);
+        throw this.refusal(status, url, own, await readSome(body));
       }
       await body.dump().catch(() => {});
       const next = URL.canParse(own.location!, url.href) ? new URL(own.location!, url) : undefined;
@@ -199,6 +185,20 @@ export class Client {
     } catch (error) {
       throw this.passing(url, error);
     }
+  }
+
+  private refusal(status: number, url: URL, headers: Headers, body: string): Error {
+    const answered = `${url.host} answered ${status}`;
+    const waitMs = waitOf(headers);
+    if (status === 429) {
+      if (waitMs !== undefined) this.close(url.host, waitMs);
+      return new Passing(`${answered} (too many requests)`, waitMs, 10);
+    }
+    if (status === 408 || status >= 500) return new Passing(answered, waitMs);
+    // Storage is reached by signed addresses, which run out; the hub gives a new one.
+    if (url.origin !== this.home && (status === 401 || status === 403))
+      return new Passing(`${answered} to the address that the hub gave`);
+    return new HttpError(status, url, headers, body);
   }
 
   private close(host: string, waitMs: number): void {
