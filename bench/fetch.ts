@@ -1,6 +1,6 @@
 // Megabytes a second of `fetch` from a hub on this machine, hashing included, as fast as the hub sends and with each
 // connection held to about 8 MB/s, beside curl and sha256sum on the same file; the last line is JSON.
-// Run: npx tsc -p tsconfig.json --noEmit false --rootDir . --outDir node_modules/.cache/bench && cp -r test/hub/tls node_modules/.cache/bench/test/hub/ && node node_modules/.cache/bench/bench/fetch.js [MiB]
+// Run: node bench/run.mjs fetch [MiB]
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
