@@ -1,6 +1,6 @@
 // Tables and sizes as people see them.
 import { describe, expect, it } from 'vitest';
-import { formatBytes, formatTable } from './output.ts';
+import { formatTable } from './output.ts';
 
 describe('formatTable', () => {
   it('aligns columns, numbers to the right, without trailing spaces', () => {
@@ -24,15 +24,5 @@ describe('formatTable', () => {
         ['abcd', 2],
       ]),
     ).toBe('公式  1\nabcd  2');
-  });
-});
-
-describe('formatBytes', () => {
-  it.each([
-    [0, '0 B'],
-    [1536, '1.5 KiB'],
-    [2 ** 40, '1.0 TiB'],
-  ])('%d', (bytes, text) => {
-    expect(formatBytes(bytes)).toBe(text);
   });
 });

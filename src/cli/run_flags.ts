@@ -27,7 +27,7 @@ function flagValue(key: string, text: string): unknown {
 }
 
 const FLAGS: readonly (readonly [flag: string, key: string, help: string])[] = [
-  ['--model <folder>', 'model', 'base model'],
+  ['--model <model>', 'model', 'base model: a folder, or modelscope:… or hf:…'],
   ['--train-data <file>', 'data.train', 'conversation JSON to train on'],
   ['--val-data <file>', 'data.val', 'conversation JSON to evaluate on'],
   ['--output <folder>', 'output', 'folder of the run'],

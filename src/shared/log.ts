@@ -12,8 +12,15 @@ export interface Bar {
   stop(): void;
 }
 
+export interface BarOptions {
+  /** What is done before the bar begins, and says nothing of its speed. */
+  readonly from?: number;
+  /** How the counts are written; as they are without it. */
+  readonly format?: (count: number) => string;
+}
+
 /** A progress bar with rate and ETA on a terminal; on a pipe one line every ten seconds. */
-export function bar(title: string, total: number): Bar {
+export function bar(title: string, total: number, { from = 0, format = String }: BarOptions = {}): Bar {
   const start = Date.now();
   if (process.stderr.isTTY) {
     const single = new SingleBar({
@@ -21,8 +28,9 @@ export function bar(title: string, total: number): Bar {
       stream: process.stderr,
       hideCursor: true,
       etaBuffer: 50,
+      formatValue: (value, _options, kind) => (kind === 'value' || kind === 'total' ? format(value) : String(value)),
     });
-    single.start(total, 0, { note: '' });
+    single.start(total, from, { note: '' });
     return {
       update: (done, note = '') => single.update(done, { note }),
       stop: () => single.stop(),
@@ -33,8 +41,8 @@ export function bar(title: string, total: number): Bar {
   return {
     update(done, note = '') {
       const now = Date.now();
-      const eta = done > 0 ? Math.round(((now - start) / done) * (total - done) * 1e-3) : 0;
-      state = `${title} ${done}/${total} ${note}`;
+      const eta = done > from ? Math.round(((now - start) / (done - from)) * (total - done) * 1e-3) : 0;
+      state = `${title} ${format(done)}/${format(total)} ${note}`;
       if (now - last > 10_000) {
         last = now;
         say(`${state} ETA ${eta}s`);
@@ -42,4 +50,16 @@ export function bar(title: string, total: number): Bar {
     },
     stop: () => say(`${state} in ${((Date.now() - start) / 1000).toFixed(1)}s`),
   };
+}
+
+/** 1536 → "1.5 KiB". */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
 }

@@ -31,7 +31,7 @@ const TRACKERS = ['local', ...EXPORTER_NAMES] as const;
 /** Defaults are the tutorial's settings, mended; recipes/latex-ocr.yaml lists the mends. Paths are relative to the
  * working directory. */
 const schema = z.strictObject({
-  model: path('the folder of the base model'),
+  model: path('the base model: a folder, or modelscope:… or hf:…'),
   data: z
     .strictObject({
       train: path('the conversation JSON to train on'),

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { messageOf } from '../../shared/errors.ts';
-import { say } from '../../shared/log.ts';
-import { formatBytes, printJson, sayTable, withJsonOption } from '../output.ts';
+import { formatBytes, say } from '../../shared/log.ts';
+import { printJson, sayTable, withJsonOption } from '../output.ts';
 
 export interface Check {
   name: string;

@@ -5,14 +5,16 @@ import { readConversations } from '../../data/conversation.ts';
 import { scorePairs } from '../../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
 import { readAll } from '../../generate/read.ts';
+import { resolveModel } from '../../hub/resolve.ts';
 import { loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT, encodeRows, promptOf } from '../../train/dataset.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { whole } from '../numbers.ts';
+import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { printJson, sayTable, withJsonOption } from '../output.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, HubFlags {
   model?: string;
   adapter?: string;
   data: string;
@@ -24,9 +26,9 @@ interface Flags extends DeviceFlags {
 }
 
 export function command(): Command {
-  return withDeviceOptions(withJsonOption(new Command('eval')))
+  return withDeviceOptions(withHubOptions(withJsonOption(new Command('eval'))))
     .description('Scores a model on labelled images: exact match, edit distance, BLEU.')
-    .option('--model <folder>', MODEL_HELP)
+    .option('--model <model>', MODEL_HELP)
     .requiredOption('--data <file>', 'a conversation JSON')
     .option('--adapter <folder>', 'a LoRA adapter for it')
     .option('--count <n>', 'only the first n samples', whole)
@@ -40,7 +42,7 @@ export function command(): Command {
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
       const { backend, precision } = await openBackend(flags);
-      const model = await loadModel(flags.model, flags.adapter, backend, {
+      const model = await loadModel(flags.model && (await resolveModel(flags.model, flags)), flags.adapter, backend, {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
         precision,

@@ -7,6 +7,7 @@ import { openBackend } from '../../backends/open.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
 import { type Reading, readEach } from '../../generate/read.ts';
+import { resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt, type LoadedModel, loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
@@ -14,9 +15,10 @@ import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { whole } from '../numbers.ts';
+import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
-interface Flags extends DeviceFlags {
+interface Flags extends DeviceFlags, HubFlags {
   model?: string;
   adapter?: string;
   prompt?: string;
@@ -49,10 +51,10 @@ One image is written as it is read, token by token, on a terminal. Of several, e
 name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.`;
 
 export function command(): Command {
-  return withDeviceOptions(withJsonOption(new Command('predict')))
+  return withDeviceOptions(withHubOptions(withJsonOption(new Command('predict'))))
     .description('Reads formula images and prints their LaTeX; with --json one line an image.')
     .argument('<images...>', 'files, folders or globs; - reads one image from standard input')
-    .option('--model <folder>', MODEL_HELP)
+    .option('--model <model>', MODEL_HELP)
     .option('--adapter <folder>', 'a LoRA adapter for it')
     .option('--prompt <text>', 'the instruction beside the image; by default that of the training')
     .option('--together', 'all images are one question, with one answer')
@@ -67,7 +69,7 @@ export function command(): Command {
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
       const { backend, precision } = await openBackend(flags);
-      const model = await loadModel(flags.model, flags.adapter, backend, {
+      const model = await loadModel(flags.model && (await resolveModel(flags.model, flags)), flags.adapter, backend, {
         prompt: flags.prompt,
         fallbackPrompt: DEFAULT_PROMPT,
         precision,

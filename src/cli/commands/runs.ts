@@ -6,13 +6,13 @@ import { Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { InputError } from '../../shared/errors.ts';
 import { writeAtomically } from '../../shared/files.ts';
-import { say } from '../../shared/log.ts';
+import { formatBytes, say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { exportRun } from '../../tracker/export/export_run.ts';
 import { EXPORTER_NAMES, type ExporterName } from '../../tracker/exporters/index.ts';
 import { listRuns, openRun, type RunEntry, type RunReader, readMeta } from '../../tracker/reader.ts';
 import { type ConsoleLine, FILES } from '../../tracker/schema.ts';
-import { type Cell, formatBytes, printJson, sayTable, withJsonOption } from '../output.ts';
+import { type Cell, printJson, sayTable, withJsonOption } from '../output.ts';
 
 interface Flags extends ExportSettings {
   root: string;

@@ -2,23 +2,25 @@
 import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { openBackend } from '../../backends/open.ts';
+import { resolveModel } from '../../hub/resolve.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
+import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
 
-interface Flags extends ExportSettings {
+interface Flags extends ExportSettings, HubFlags {
   resume?: boolean;
   threads?: number;
   json?: boolean;
 }
 
 export function command(): Command {
-  return withJsonOption(withRunConfigOptions(new Command('train')))
+  return withJsonOption(withHubOptions(withRunConfigOptions(new Command('train'))))
     .description('Fine-tunes a model as a YAML run configuration says; flags override its keys.')
     .argument('<config>', 'the run configuration, such as recipes/latex-ocr.yaml')
     .option('--resume', 'go on from the newest checkpoint of the output folder')
@@ -35,6 +37,7 @@ export function command(): Command {
         throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
+      config.model = await resolveModel(config.model, flags);
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
       const result = await runTraining(config, opened, flags.resume === true, flags);
       say(`done: ${result.steps} steps, ${result.output}`);

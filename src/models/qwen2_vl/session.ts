@@ -11,7 +11,8 @@ import { type ImageSizing, Processor } from './processor.ts';
 import { type Instruction, readTrainedSettings } from './trained_settings.ts';
 
 /** What a --model flag says of its default, which is `loadModel`'s. */
-export const MODEL_HELP = 'the base model; by default the one of the adapter, else the one that comes with texlens';
+export const MODEL_HELP =
+  'the base model: a folder, or modelscope:… or hf:…; by default the one of the adapter, else the one that comes with texlens';
 
 export interface LoadedModel extends Instruction {
   readonly processor: Processor;
