@@ -1,6 +1,6 @@
 // What recording costs: microseconds of the training thread a log call, a long run opened to what charts draw, a thousand
 // runs listed. The last line is JSON. bench/peers/tracker.py makes the same log calls to SwanLab.
-// Run: npx tsc -p tsconfig.json --noEmit false --rootDir . --outDir node_modules/.cache/bench && node node_modules/.cache/bench/bench/tracker.js
+// Run: node bench/run.mjs tracker
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
