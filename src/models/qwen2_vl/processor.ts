@@ -77,21 +77,23 @@ export function patchify(
   const [, rows, columns] = image.grid;
   const { rgb, width } = image;
   const area = size * size;
+  const channel = frames * area;
   for (let blockRow = 0; blockRow < rows; blockRow += merge)
     for (let blockColumn = 0; blockColumn < columns; blockColumn += merge)
       for (let r = blockRow; r < blockRow + merge; r++)
-        for (let c = blockColumn; c < blockColumn + merge; c++, at += 3 * frames * area)
-          for (let channel = 0; channel < 3; channel++) {
-            const levels = channel << 8;
-            let to = at + channel * frames * area;
-            for (let y = 0; y < size; y++) {
-              let from = ((r * size + y) * width + c * size) * 3 + channel;
-              for (let x = 0; x < size; x++, from += 3, to++) {
-                const value = LEVELS[levels | rgb[from]!]!;
-                for (let t = 0; t < frames; t++) out[to + t * area] = value;
-              }
+        for (let c = blockColumn; c < blockColumn + merge; c++, at += 3 * channel) {
+          let to = at;
+          for (let y = 0; y < size; y++) {
+            let from = ((r * size + y) * width + c * size) * 3;
+            for (let x = 0; x < size; x++, from += 3, to++) {
+              out[to] = LEVELS[rgb[from]!]!;
+              out[to + channel] = LEVELS[256 + rgb[from + 1]!]!;
+              out[to + 2 * channel] = LEVELS[512 + rgb[from + 2]!]!;
             }
           }
+          for (let first = at; first < at + 3 * channel; first += channel)
+            for (let t = 1; t < frames; t++) out.copyWithin(first + t * area, first, first + area);
+        }
 }
 
 const same = (expected: readonly number[]) => (found: readonly number[]) =>
