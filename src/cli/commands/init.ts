@@ -16,7 +16,7 @@ export function command(): Command {
       '\nExample:\n  texlens init --out models/fresh\n  texlens train recipes/base.yaml --model models/fresh',
     )
     .action(async (flags: { out: string; seed: number; json?: boolean }) => {
-      const words = new Set<string>();
+      const words = new Set<string>(['\\LaTeX']);
       for (let i = 0; i < 20_000; i++)
         for (const word of randomFormula(1, i, 'hard').match(/\\(?:begin|end)\{\w+\}|\\[a-zA-Z]+|\\./g) ?? [])
           words.add(word);

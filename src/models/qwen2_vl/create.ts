@@ -44,6 +44,9 @@ const TEMPLATE =
   "{% for message in messages %}<|im_start|>{% for part in message['content'] %}{% if part['type'] == 'image' %}" +
   "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}<|im_start|>";
 
+/** Layers whose products add up along the residual stream. */
+const WRITES_RESIDUAL = /\.(o_proj|down_proj|attn\.proj|fc2)\.weight$/;
+
 /** Writes a snapshot; `commands` are the LaTeX words of its vocabulary, beside all printable ASCII characters. */
 export async function createModel(
   folder: string,
@@ -85,7 +88,9 @@ export async function createModel(
     chat_template: TEMPLATE,
   });
   const headDim = size.hidden / size.heads;
-  const spatial = Math.floor((headDim / 2) * 0.375);
+  // Columns are what reading needs most; M-RoPE's sections go from fast to slow turning: time, rows, columns.
+  const time = headDim / 32;
+  const rows = (3 * headDim) / 32;
   await json('config.json', {
     architectures: ['Qwen2VLForConditionalGeneration'],
     model_type: 'qwen2_vl',
@@ -106,8 +111,9 @@ export async function createModel(
     use_sliding_window: false,
     hidden_act: 'silu',
     rms_norm_eps: 1e-6,
-    rope_theta: 10000,
-    rope_scaling: { type: 'mrope', mrope_section: [headDim / 2 - 2 * spatial, spatial, spatial] },
+    // A formula is some ten columns wide: the usual 10,000 would turn neighbouring columns by less than 0.003 radians.
+    rope_theta: 20,
+    rope_scaling: { type: 'mrope', mrope_section: [time, rows, headDim / 2 - time - rows] },
     tie_word_embeddings: true,
     torch_dtype: 'bfloat16',
     vision_config: {
@@ -128,18 +134,22 @@ export async function createModel(
     repetition_penalty: 1,
   });
   await json('preprocessor_config.json', {
-    min_pixels: 3136,
+    min_pixels: 784,
     max_pixels: 1_003_520,
     patch_size: 14,
     merge_size: 2,
     temporal_patch_size: 2,
   });
+  const layersOf = (name: string) => (name.startsWith('visual.') ? size.visionDepth : size.layers);
   const tensors = new Map(
     parameters(await readConfig(folder)).map(({ name, shape }, i) => {
       const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
       const random = Random.from(seed, i, 5);
-      // Norm weights start at one, biases at zero, matrices at normal(0, 0.02) as Qwen2 initialises them.
-      if (shape.length > 1) for (let j = 0; j < data.length; j++) data[j] = 0.02 * random.normal();
+      // Norm weights start at one, biases at zero, matrices at normal(0, 1 / inputs): in so narrow a model the usual
+      // deviation of 0.02 would leave every product a fraction of its input, and attention blind.
+      const inputs = data.length / (shape[0] as number);
+      const deviation = inputs ** -0.5 * (WRITES_RESIDUAL.test(name) ? (2 * layersOf(name)) ** -0.5 : 1);
+      if (shape.length > 1) for (let j = 0; j < data.length; j++) data[j] = deviation * random.normal();
       else if (name.endsWith('.weight')) data.fill(1);
       return [name, { shape, data }];
     }),
