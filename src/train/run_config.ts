@@ -64,7 +64,9 @@ const schema = z.strictObject({
     })
     .prefault({}),
   /** A frozen part gets neither changed weights (full) nor adapters (lora). */
-  freeze: z.strictObject({ vision: flag(true), merger: flag(true), text: flag(false) }).prefault({}),
+  freeze: z
+    .strictObject({ patches: flag(true), vision: flag(true), merger: flag(true), text: flag(false) })
+    .prefault({}),
   train: z
     .strictObject({
       epochs: z.number().positive().optional().describe('a number above 0'),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import { Random } from '../../shared/random.ts';
 import { readConfig } from './config.ts';
-import { parameters } from './parameters.ts';
+import { parameters, towerOf } from './parameters.ts';
 
 export interface ModelSize {
   readonly hidden: number;
@@ -18,12 +18,12 @@ export interface ModelSize {
 }
 
 export const SMALL: ModelSize = {
-  hidden: 256,
-  intermediate: 704,
-  layers: 3,
-  heads: 4,
+  hidden: 128,
+  intermediate: 352,
+  layers: 2,
+  heads: 2,
   kvHeads: 2,
-  visionWidth: 192,
+  visionWidth: 128,
   visionDepth: 3,
   visionHeads: 4,
 };
@@ -43,9 +43,6 @@ const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\[a-zA-Z]+|\\\\.|\\S';
 const TEMPLATE =
   "{% for message in messages %}<|im_start|>{% for part in message['content'] %}{% if part['type'] == 'image' %}" +
   "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}<|im_start|>";
-
-/** Layers whose products add up along the residual stream. */
-const WRITES_RESIDUAL = /\.(o_proj|down_proj|attn\.proj|fc2)\.weight$/;
 
 /** Writes a snapshot; `commands` are the LaTeX words of its vocabulary, beside all printable ASCII characters. */
 export async function createModel(
@@ -140,19 +137,59 @@ export async function createModel(
     merge_size: 2,
     temporal_patch_size: 2,
   });
-  const layersOf = (name: string) => (name.startsWith('visual.') ? size.visionDepth : size.layers);
+  const config = await readConfig(folder);
   const tensors = new Map(
-    parameters(await readConfig(folder)).map(({ name, shape }, i) => {
-      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    parameters(config).map(({ name, shape }, i) => {
       const random = Random.from(seed, i, 5);
-      // Norm weights start at one, biases at zero, matrices at normal(0, 1 / inputs): in so narrow a model the usual
-      // deviation of 0.02 would leave every product a fraction of its input, and attention blind.
-      const inputs = data.length / (shape[0] as number);
-      const deviation = inputs ** -0.5 * (WRITES_RESIDUAL.test(name) ? (2 * layersOf(name)) ** -0.5 : 1);
-      if (shape.length > 1) for (let j = 0; j < data.length; j++) data[j] = deviation * random.normal();
-      else if (name.endsWith('.weight')) data.fill(1);
-      return [name, { shape, data }];
+      return [
+        name,
+        {
+          shape,
+          data: initial(name, shape, name.startsWith('visual.') ? config.vision.depth : config.text.layers, random),
+        },
+      ];
     }),
   );
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { dtype: 'F32', metadata: { format: 'pt' } });
+}
+
+/** Layers whose products add up along the residual stream. */
+const WRITES_RESIDUAL = /\.(o_proj|down_proj|attn\.proj|fc2)\.weight$/;
+
+/**
+ * Norm weights start at one, biases at zero, matrices at normal(0, 1 / inputs): in so narrow a model the usual deviation
+ * of 0.02 would leave every product a fraction of its input, and attention blind.
+ */
+function initial(name: string, shape: readonly number[], depth: number, random: Random): Float32Array {
+  if (towerOf(name) === 'patches') return cosineKernels(shape);
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  if (shape.length === 1) return name.endsWith('.weight') ? data.fill(1) : data;
+  const deviation = (shape[1] as number) ** -0.5 * (WRITES_RESIDUAL.test(name) ? (2 * depth) ** -0.5 : 1);
+  return data.map(() => deviation * random.normal());
+}
+
+/**
+ * Patch kernels [E, channels, frames, size, size]: the E slowest two-dimensional cosines (DCT-II), rising so that strokes
+ * reach each with about the same deviation. White paper is some ten times as strong a signal as ink; here only the first kernel,
+ * held low, sees it. Trained, every kernel would be pulled towards it, so they are made to stay frozen, as
+ * Chen et al. (arXiv 2104.02057) do with random ones.
+ */
+function cosineKernels(shape: readonly number[]): Float32Array {
+  const [kernels, channels, frames, size] = shape as [number, number, number, number, number];
+  const waves = Array.from({ length: size * size }, (_, i) => [Math.floor(i / size), i % size] as const);
+  waves.sort(([a, b], [c, d]) => a * a + b * b - c * c - d * d);
+  const cosine = (k: number, at: number) =>
+    Math.sqrt((k > 0 ? 2 : 1) / size) * Math.cos((Math.PI * (at + 0.5) * k) / size);
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  const area = size * size;
+  for (let e = 0; e < kernels; e++) {
+    const [v, u] = waves[e % waves.length] as readonly [number, number];
+    // The deviation of each wave over patches of printed formulas falls like 2.2 · exp(−frequency / 6).
+    const gain = e === 0 ? 1 / 6 : Math.exp(Math.hypot(u, v) / 6) / 2.2;
+    for (let copy = 0; copy < channels * frames; copy++)
+      for (let p = 0; p < area; p++)
+        data[(e * channels * frames + copy) * area + p] =
+          (gain / (channels * frames)) * cosine(v, Math.floor(p / size)) * cosine(u, p % size);
+  }
+  return data;
 }
