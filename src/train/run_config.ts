@@ -42,8 +42,8 @@ const schema = z.strictObject({
     .prefault({} as never),
   image: z
     .strictObject({
-      min_pixels: optionalCount(28 * 28),
-      max_pixels: optionalCount(28 * 28),
+      min_pixels: optionalCount(),
+      max_pixels: optionalCount(),
       resized_height: optionalCount(),
       resized_width: optionalCount(),
     })

@@ -15,6 +15,8 @@ export interface ModelSize {
   readonly visionWidth: number;
   readonly visionDepth: number;
   readonly visionHeads: number;
+  /** pixels; one image token is 2 × 2 patches */
+  readonly patchSize: number;
 }
 
 export const SMALL: ModelSize = {
@@ -23,9 +25,10 @@ export const SMALL: ModelSize = {
   layers: 2,
   heads: 2,
   kvHeads: 2,
-  visionWidth: 128,
+  visionWidth: 96,
   visionDepth: 3,
-  visionHeads: 4,
+  visionHeads: 3,
+  patchSize: 8,
 };
 
 const SPECIAL = [
@@ -120,7 +123,7 @@ export async function createModel(
       num_heads: size.visionHeads,
       hidden_size: size.hidden,
       mlp_ratio: 4,
-      patch_size: 14,
+      patch_size: size.patchSize,
       spatial_merge_size: 2,
       temporal_patch_size: 2,
       in_channels: 3,
@@ -131,9 +134,9 @@ export async function createModel(
     repetition_penalty: 1,
   });
   await json('preprocessor_config.json', {
-    min_pixels: 784,
+    min_pixels: 4 * size.patchSize ** 2,
     max_pixels: 1_003_520,
-    patch_size: 14,
+    patch_size: size.patchSize,
     merge_size: 2,
     temporal_patch_size: 2,
   });
@@ -169,27 +172,26 @@ function initial(name: string, shape: readonly number[], depth: number, random: 
 }
 
 /**
- * Patch kernels [E, channels, frames, size, size]: the E slowest two-dimensional cosines (DCT-II), rising so that strokes
- * reach each with about the same deviation. White paper is some ten times as strong a signal as ink; here only the first kernel,
- * held low, sees it. Trained, every kernel would be pulled towards it, so they are made to stay frozen, as
- * Chen et al. (arXiv 2104.02057) do with random ones.
+ * Patch kernels [E, channels, frames, size, size]: the slowest two-dimensional cosines (DCT-II), the faster the stronger,
+ * so that strokes reach each with about the same deviation; kernels beyond their number are zero. White paper is some
+ * ten times as strong a signal as ink: only the first kernel, held low, sees it. Were the kernels trained, paper would
+ * pull at all of them, so they stay frozen, as Chen et al. (arXiv 2104.02057) keep random ones.
  */
 function cosineKernels(shape: readonly number[]): Float32Array {
   const [kernels, channels, frames, size] = shape as [number, number, number, number, number];
-  const waves = Array.from({ length: size * size }, (_, i) => [Math.floor(i / size), i % size] as const);
+  const area = size * size;
+  const copies = channels * frames;
+  const waves = Array.from({ length: area }, (_, i) => [Math.floor(i / size), i % size] as const);
   waves.sort(([a, b], [c, d]) => a * a + b * b - c * c - d * d);
   const cosine = (k: number, at: number) =>
     Math.sqrt((k > 0 ? 2 : 1) / size) * Math.cos((Math.PI * (at + 0.5) * k) / size);
-  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
-  const area = size * size;
-  for (let e = 0; e < kernels; e++) {
-    const [v, u] = waves[e % waves.length] as readonly [number, number];
-    // The deviation of each wave over patches of printed formulas falls like 2.2 · exp(−frequency / 6).
-    const gain = e === 0 ? 1 / 6 : Math.exp(Math.hypot(u, v) / 6) / 2.2;
-    for (let copy = 0; copy < channels * frames; copy++)
+  const data = new Float32Array(kernels * copies * area);
+  for (const [e, [v, u]] of waves.slice(0, kernels).entries()) {
+    // Over patches of printed formulas a wave's deviation falls about like 2 · exp(−waves in 28 pixels / 6).
+    const gain = e === 0 ? 1 / 6 : Math.exp(((14 / size) * Math.hypot(u, v)) / 6) / 2.2;
+    for (let copy = 0; copy < copies; copy++)
       for (let p = 0; p < area; p++)
-        data[(e * channels * frames + copy) * area + p] =
-          (gain / (channels * frames)) * cosine(v, Math.floor(p / size)) * cosine(u, p % size);
+        data[(e * copies + copy) * area + p] = (gain / copies) * cosine(v, Math.floor(p / size)) * cosine(u, p % size);
   }
   return data;
 }
