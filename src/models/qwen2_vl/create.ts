@@ -28,7 +28,7 @@ export const SMALL: ModelSize = {
   visionWidth: 96,
   visionDepth: 3,
   visionHeads: 3,
-  patchSize: 8,
+  patchSize: 14,
 };
 
 const SPECIAL = [
