@@ -13,7 +13,7 @@ import { say } from '../shared/log.ts';
 import { runTraining } from '../train/run.ts';
 import { parseRunConfig } from '../train/run_config.ts';
 import { type Scored, scoreModel } from '../train/score.ts';
-import { drawPredictions } from './picture.ts';
+import { drawPredictions, type Prediction } from './picture.ts';
 
 export interface DemoOptions {
   readonly out: string;
@@ -27,13 +27,6 @@ export interface DemoOptions {
 export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 500 };
 /** The same in little, to see that all of it works. */
 export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 32, steps: 60 };
-
-export interface Prediction {
-  readonly image: string;
-  readonly truth: string;
-  readonly base: string;
-  readonly tuned: string;
-}
 
 type Score = Pick<Scores, 'exactMatch' | 'editDistance' | 'count'>;
 
@@ -115,7 +108,13 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
 
 /** Prepares the data; the held-out formulas are those of the last share that no training formula equals. */
 async function prepare({ train, heldOut }: DemoOptions, out: string): Promise<Conversation[]> {
-  const source = { kind: 'synthetic', level: 'easy', style: 'handwritten', count: train + heldOut, seed: SEED } as const;
+  const source = {
+    kind: 'synthetic',
+    level: 'easy',
+    style: 'handwritten',
+    count: train + heldOut,
+    seed: SEED,
+  } as const;
   await prepareData({ out, source, valCount: heldOut });
   const known = new Set((await readConversations(join(out, 'train.json'))).map((row) => row.text));
   const fresh = (await readConversations(join(out, 'val.json'))).filter((row) => !known.has(row.text));

@@ -6,7 +6,14 @@ import { layouter } from '../data/synthetic/render.ts';
 import { draw, type Style } from '../data/synthetic/style.ts';
 import { InputError } from '../shared/errors.ts';
 import { Random } from '../shared/random.ts';
-import type { Prediction } from './demo.ts';
+
+export interface Prediction {
+  /** the file */
+  readonly image: string;
+  readonly truth: string;
+  readonly base: string;
+  readonly tuned: string;
+}
 
 const COLUMN = 400;
 const ROW = 96;
@@ -25,7 +32,9 @@ const RIGHT: Style['ink'] = [20, 120, 60];
 export async function drawPredictions(predictions: readonly Prediction[], file: string): Promise<void> {
   const cells: OverlayOptions[] = [];
   const put = async (png: Buffer, row: number, column: number): Promise<void> => {
-    const input = await sharp(png).resize(COLUMN - 16, ROW - 8, { fit: 'inside', withoutEnlargement: true }).toBuffer();
+    const input = await sharp(png)
+      .resize(COLUMN - 16, ROW - 8, { fit: 'inside', withoutEnlargement: true })
+      .toBuffer();
     const { width, height } = await sharp(input).metadata();
     cells.push({
       input,

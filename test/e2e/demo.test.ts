@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConversations } from '../../src/data/conversation.ts';
-import type { DemoReport, Prediction } from '../../src/demo/demo.ts';
+import type { DemoReport } from '../../src/demo/demo.ts';
+import type { Prediction } from '../../src/demo/picture.ts';
 import { lastJson, texlens } from './cli.ts';
 
 describe('demo --quick', () => {

@@ -15,8 +15,6 @@ export interface ModelSize {
   readonly visionWidth: number;
   readonly visionDepth: number;
   readonly visionHeads: number;
-  /** pixels; one image token is 2 × 2 patches */
-  readonly patchSize: number;
 }
 
 export const SMALL: ModelSize = {
@@ -28,7 +26,6 @@ export const SMALL: ModelSize = {
   visionWidth: 96,
   visionDepth: 3,
   visionHeads: 3,
-  patchSize: 14,
 };
 
 const SPECIAL = [
@@ -123,7 +120,7 @@ export async function createModel(
       num_heads: size.visionHeads,
       hidden_size: size.hidden,
       mlp_ratio: 4,
-      patch_size: size.patchSize,
+      patch_size: 14,
       spatial_merge_size: 2,
       temporal_patch_size: 2,
       in_channels: 3,
@@ -134,9 +131,9 @@ export async function createModel(
     repetition_penalty: 1,
   });
   await json('preprocessor_config.json', {
-    min_pixels: 4 * size.patchSize ** 2,
+    min_pixels: 784,
     max_pixels: 1_003_520,
-    patch_size: size.patchSize,
+    patch_size: 14,
     merge_size: 2,
     temporal_patch_size: 2,
   });
