@@ -4,14 +4,15 @@ import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
 import { CHOICES, SINGLE_SYMBOLS, SYMBOLS } from './vocabulary.ts';
 
-export const LEVELS = ['tiny', 'easy', 'medium', 'hard'] as const;
+export const LEVELS = ['tiny', 'sums', 'easy', 'medium', 'hard'] as const;
 export type Level = (typeof LEVELS)[number];
-/** All but `tiny`, which is no grammar. */
-type GrammarLevel = Exclude<Level, 'tiny'>;
+/** `tiny` is no grammar, and `sums` writes numbers alone. */
+type GrammarLevel = Exclude<Level, 'tiny' | 'sums'>;
 
 /** Tokens, least and most, of a formula of each level. */
 export const TOKEN_RANGE: Readonly<Record<Level, readonly [number, number]>> = {
   tiny: [1, 14],
+  sums: [5, 18],
   easy: [4, 15],
   medium: [12, 40],
   hard: [30, 75],
@@ -27,7 +28,7 @@ interface Piece {
 export function makeFormula(random: Random, level: Level): string {
   const [least, most] = TOKEN_RANGE[level];
   for (let attempt = 0; attempt < 1000; attempt++) {
-    const { tokens } = level === 'tiny' ? scattered(random) : new Writer(random, level).formula();
+    const { tokens } = pieceOf(random, level);
     if (tokens.length >= least && tokens.length <= most) return tokens.join(' ');
   }
   throw new RunError(`synthetic grammar: no formula of ${least} to ${most} tokens in 1000 tries; try another --seed.`);
@@ -50,6 +51,11 @@ const join = (...pieces: readonly Piece[]): Piece => ({
 });
 const tall = (piece: Piece): Piece => ({ tokens: piece.tokens, tall: true });
 const braced = (piece: Piece): Piece => join(flat('{'), piece, flat('}'));
+
+function pieceOf(random: Random, level: Level): Piece {
+  if (level === 'tiny') return scattered(random);
+  return level === 'sums' ? new Writer(random, 'easy').sums() : new Writer(random, level).formula();
+}
 
 /** One to three pieces of random symbols: nothing but the picture says which, so a new model has to look at it. */
 function scattered(random: Random): Piece {
@@ -339,6 +345,24 @@ class Writer {
     }
     parts.push(flat('='), this.number());
     return join(...parts);
+  }
+
+  /** School sums: numbers, squares and fractions of them, joined by signs. */
+  sums(): Piece {
+    const term = (): Piece => {
+      switch (this.weighted({ number: 6, fraction: 1.5, square: 1 })) {
+        case 'fraction':
+          return join(flat('\\frac'), braced(this.number()), braced(this.number()));
+        case 'square':
+          return join(this.number(), flat('^'), braced(flat(this.random.pick(['2', '3']))));
+        default:
+          return this.number();
+      }
+    };
+    const sign = (): Piece => flat(this.random.pick(['+', '-', '\\times', '\\div']));
+    const parts = [term()];
+    for (let i = 1 + this.random.int(2); i > 0; i--) parts.push(sign(), term());
+    return join(...parts, flat('='), this.number());
   }
 
   private matrix(): Piece {
