@@ -1,4 +1,4 @@
-// The demonstration: teaches the bundled model handwriting. Data, score, LoRA fine-tuning, score again; every part is
+// The demonstration: teaches the bundled model handwritten sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -24,9 +24,9 @@ export interface DemoOptions {
 }
 
 /** What the demonstration does unless told. */
-export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 500 };
+export const DEMO: DemoOptions = { out: 'texlens-demo', train: 900, heldOut: 100, steps: 200 };
 /** The same in little, to see that all of it works. */
-export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 32, steps: 60 };
+export const QUICK: DemoOptions = { out: 'texlens-demo', train: 300, heldOut: 32, steps: 40 };
 
 type Score = Pick<Scores, 'exactMatch' | 'editDistance' | 'count'>;
 
@@ -57,10 +57,10 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
 
-  step(`1. ${options.train + options.heldOut} handwritten formulas → ${data}`);
+  step(`1. ${options.train + options.heldOut} handwritten sums → ${data}`);
   const heldOut = await prepare(options, data);
 
-  step(`2. What the base model, which never saw handwriting, reads of ${heldOut.length} held-out formulas`);
+  step(`2. What the base model, taught on print alone, reads of ${heldOut.length} formulas held out`);
   const score = (adapter?: string): Promise<Scored> =>
     scoreModel(heldOut, backend, { model, adapter, maxNewTokens: MAX_NEW_TOKENS });
   const base = await score();

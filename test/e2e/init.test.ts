@@ -29,13 +29,13 @@ describe('init', () => {
     expect((await weights('a')).equals(await weights('other'))).toBe(false);
   });
 
-  it.each(LEVELS)('writes every formula of the grammar and reads it back: %s', async (level) => {
+  it.each(LEVELS)('writes every formula of the grammar and gets it back to the letter: %s', async (level) => {
     const tokenizer = await Tokenizer.load(at('a'));
     const unknown = tokenizer.idOf('<unk>');
     for (let i = 0; i < 2000; i++) {
       const latex = randomFormula(99, i, level);
       const ids = tokenizer.encode(latex);
-      expect(tokenizer.decode(ids).replaceAll(' ', '')).toBe(latex.replaceAll(' ', ''));
+      expect(tokenizer.decode(ids)).toBe(latex);
       expect(ids, latex).not.toContain(unknown);
     }
   });

@@ -38,8 +38,8 @@ const SPECIAL = [
   '<|image_pad|>',
   '<|video_pad|>',
 ];
-/** A LaTeX word: an environment's begin or end, a command, an escaped character, or one character. */
-const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\[a-zA-Z]+|\\\\.|\\S';
+/** A LaTeX word: an environment's begin or end, a bracket that grows, a command, an escaped character, or one character. */
+const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\(?:left|right) ?[()\\[\\]|]|\\\\[a-zA-Z]+|\\\\.|\\S';
 const TEMPLATE =
   "{% for message in messages %}<|im_start|>{% for part in message['content'] %}{% if part['type'] == 'image' %}" +
   "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}<|im_start|>";
