@@ -1,7 +1,7 @@
 // The demonstration: teaches the bundled model handwritten sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
 import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Backend } from '../backends/contract.ts';
 import { type Conversation, readConversations, writeAtomically } from '../data/conversation.ts';
@@ -80,8 +80,8 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
   const tuned = await score(adapter);
   tell(tuned.scores);
 
-  const predictions = base.pairs.map(({ truth, prediction }, i) => ({
-    image: heldOut[i]!.images[0]!,
+  const predictions = base.pairs.map(({ image, truth, prediction }, i) => ({
+    image,
     truth,
     base: prediction,
     tuned: tuned.pairs[i]!.prediction,
@@ -106,11 +106,11 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
   return report;
 }
 
-/** Prepares the data; the held-out formulas are those of the last share that no training formula equals. */
+/** Prepares the data; held out are those of its validation formulas that none of the training formulas equals. */
 async function prepare({ train, heldOut }: DemoOptions, out: string): Promise<Conversation[]> {
   const source = {
     kind: 'synthetic',
-    level: 'easy',
+    level: 'sums',
     style: 'handwritten',
     count: train + heldOut,
     seed: SEED,
@@ -127,6 +127,9 @@ const scored = (p: Prediction): object => ({
   ...p,
   distance: { base: editDistance(p.truth, p.base), tuned: editDistance(p.truth, p.tuned) },
 });
+
+/** How this program was called. */
+const TEXLENS = process.argv[1]?.endsWith('.js') ? `node ${relative(process.cwd(), process.argv[1])}` : 'texlens';
 
 const step = (title: string): void => say(`\n── ${title}`);
 
@@ -150,5 +153,5 @@ function tellOutcome({ base, tuned, seconds, adapter, data, picture, definition 
   say(`${adapter}  the adapter, in peft's format`);
   say(`${picture}  formulas beside what was read`);
   say(`${join(out, 'report.json')}  scores and every prediction`);
-  say(`\nRead a picture with it:\n  texlens predict ${join(data, 'images', '000000.png')} --adapter ${adapter}`);
+  say(`\nRead a picture with it:\n  ${TEXLENS} predict ${join(data, 'images', '000000.png')} --adapter ${adapter}`);
 }

@@ -42,8 +42,8 @@ const schema = z.strictObject({
     .prefault({} as never),
   image: z
     .strictObject({
-      min_pixels: optionalCount(),
-      max_pixels: optionalCount(),
+      min_pixels: optionalCount(28 * 28),
+      max_pixels: optionalCount(28 * 28),
       resized_height: optionalCount(),
       resized_width: optionalCount(),
     })
@@ -328,7 +328,7 @@ function crossFaults(merged: Section): Fault[] {
     const key = get('train.batch_tokens') === undefined ? 'train.row_tokens' : 'train.batch_tokens';
     faults.push({ key, message: `expected batch_tokens of at least row_tokens, got ${batch} and ${row}` });
   }
-  const frozen = ['vision', 'merger'].every((part) => (get(`freeze.${part}`) ?? true) === true);
+  const frozen = ['patches', 'vision', 'merger'].every((part) => (get(`freeze.${part}`) ?? true) === true);
   if (frozen && get('freeze.text') === true) {
     faults.push({ key: 'freeze.text', message: 'expected one part that is not frozen: nothing would train' });
   }

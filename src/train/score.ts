@@ -16,7 +16,7 @@ export interface ScoreOptions {
 
 export interface Scored {
   /** in the order of the rows, without the dropped ones */
-  readonly pairs: readonly Pair[];
+  readonly pairs: readonly (Pair & { readonly image: string })[];
   readonly scores: Scores;
   readonly dropped: readonly Dropped[];
 }
@@ -33,6 +33,10 @@ export async function scoreModel(
   const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
   const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
   await generator.dispose();
-  const pairs = readings.map(({ text }, i) => ({ truth: labels[i] as string, prediction: text }));
+  const pairs = readings.map(({ text }, i) => ({
+    image: samples[i]!.name,
+    truth: labels[i] as string,
+    prediction: text,
+  }));
   return { pairs, scores: scorePairs(pairs), dropped };
 }

@@ -12,7 +12,9 @@ interface Flags {
 
 export function command(): Command {
   return withJsonOption(new Command('demo'))
-    .description('Teaches the bundled model handwritten sums: data, score, LoRA fine-tuning, score again, in a few minutes.')
+    .description(
+      'Teaches the bundled model handwritten sums: data, score, LoRA fine-tuning, score again, in a few minutes.',
+    )
     .option('--out <folder>', 'where everything goes', 'texlens-demo')
     .option('--quick', 'fewer formulas and steps: half a minute, to see that all of it works')
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
