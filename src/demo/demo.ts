@@ -3,12 +3,13 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Backend } from '../backends/contract.ts';
-import { type Conversation, readConversations, writeAtomically } from '../data/conversation.ts';
+import type { OpenedBackend } from '../backends/open.ts';
+import { type Conversation, readConversations } from '../data/conversation.ts';
 import { prepareData } from '../data/prepare.ts';
 import { editDistance, type Scores } from '../eval/metrics.ts';
 import { bundledModel } from '../models/bundled.ts';
 import { RunError } from '../shared/errors.ts';
+import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
 import { runTraining } from '../train/run.ts';
 import { parseRunConfig } from '../train/run_config.ts';
@@ -51,7 +52,7 @@ const MAX_NEW_TOKENS = 48;
 const PICTURED = 12;
 const SHOWN = 6;
 
-export async function runDemo(options: DemoOptions, backend: Backend): Promise<DemoReport> {
+export async function runDemo(options: DemoOptions, opened: OpenedBackend): Promise<DemoReport> {
   const started = performance.now();
   const model = bundledModel();
   const data = join(options.out, 'data');
@@ -62,7 +63,7 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
 
   step(`2. What the base model, taught on print alone, reads of ${heldOut.length} formulas held out`);
   const score = (adapter?: string): Promise<Scored> =>
-    scoreModel(heldOut, backend, { model, adapter, maxNewTokens: MAX_NEW_TOKENS });
+    scoreModel(heldOut, opened, { model, adapter, maxNewTokens: MAX_NEW_TOKENS });
   const base = await score();
   tell(base.scores);
 
@@ -74,7 +75,7 @@ export async function runDemo(options: DemoOptions, backend: Backend): Promise<D
     'train.max_steps': options.steps,
     output: run,
   });
-  const { output: adapter } = await runTraining(recipe, backend, false);
+  const { output: adapter } = await runTraining(recipe, opened, false);
 
   step('4. The same formulas with the adapter');
   const tuned = await score(adapter);

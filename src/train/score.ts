@@ -1,5 +1,5 @@
 // Reads labelled images with a model, with or without an adapter, and scores what it wrote.
-import type { Backend } from '../backends/contract.ts';
+import type { OpenedBackend } from '../backends/open.ts';
 import type { Conversation } from '../data/conversation.ts';
 import { type Pair, type Scores, scorePairs } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
@@ -23,13 +23,13 @@ export interface Scored {
 
 export async function scoreModel(
   rows: readonly Conversation[],
-  backend: Backend,
+  { backend, precision }: OpenedBackend,
   { model: folder, adapter, prompt, maxNewTokens }: ScoreOptions,
 ): Promise<Scored> {
-  const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT });
+  const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT, precision });
   const { processor } = model;
   const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
-  const generator = new Generator(backend, processor.config);
+  const generator = new Generator(backend, processor.config, null, { precision });
   const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
   const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
   await generator.dispose();
