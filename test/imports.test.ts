@@ -29,7 +29,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   generate: MODELS,
   train: [...MODELS, 'data', 'eval', 'generate', 'tracker'],
   server: WORK,
-  cli: [...WORK, 'server'],
+  demo: WORK,
+  cli: [...WORK, 'server', 'demo'],
 };
 
 const IMPORT =

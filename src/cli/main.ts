@@ -25,6 +25,10 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   predict: { summary: 'read formula images and print their LaTeX', load: () => import('./commands/predict.ts') },
   runs: { summary: 'list, show, compare, export and delete recorded runs', load: () => import('./commands/runs.ts') },
   init: { summary: 'a new small model to train from scratch', load: () => import('./commands/init.ts') },
+  demo: {
+    summary: 'teach the bundled model handwritten sums, in a few minutes',
+    load: () => import('./commands/demo.ts'),
+  },
   doctor: { summary: 'what this machine can run, and why not', load: () => import('./commands/doctor.ts') },
 };
 

@@ -6,7 +6,7 @@ import type { Value } from '../graph/graph.ts';
 import { bytesOf, sizeOf } from '../graph/types.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
-import { linearModules, parameters, type Tower, towerOf } from '../models/qwen2_vl/parameters.ts';
+import { linearModules, parameters, TOWERS, type Tower, towerOf } from '../models/qwen2_vl/parameters.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import { type LoraSpec, loraScale } from '../nn/scope.ts';
 import { countFlops } from '../passes/cost.ts';
@@ -87,7 +87,7 @@ function tellTrained({ config, model, lora, trained, backend }: PreflightInput):
   const method = lora ? `LoRA, r ${lora.r}, scale ${shown(loraScale(lora))}` : 'full fine-tuning';
   say(`trains ${shown(trains)} parameters beside a model of ${shown(total(all.map(size)))} (${method})`);
   const modules = linearModules(model).map((m) => m.name);
-  for (const tower of ['vision', 'merger', 'text'] as const) {
+  for (const tower of TOWERS) {
     const own = (name: string): boolean => towerOf(name) === tower;
     const count = shown(total(all.filter(own).map(size))).padStart(14);
     const training = total(trained.filter(own).map(size));

@@ -64,7 +64,9 @@ const schema = z.strictObject({
     })
     .prefault({}),
   /** A frozen part gets neither changed weights (full) nor adapters (lora). */
-  freeze: z.strictObject({ vision: flag(true), merger: flag(true), text: flag(false) }).prefault({}),
+  freeze: z
+    .strictObject({ patches: flag(true), vision: flag(true), merger: flag(true), text: flag(false) })
+    .prefault({}),
   train: z
     .strictObject({
       epochs: z.number().positive().optional().describe('a number above 0'),
@@ -326,7 +328,7 @@ function crossFaults(merged: Section): Fault[] {
     const key = get('train.batch_tokens') === undefined ? 'train.row_tokens' : 'train.batch_tokens';
     faults.push({ key, message: `expected batch_tokens of at least row_tokens, got ${batch} and ${row}` });
   }
-  const frozen = ['vision', 'merger'].every((part) => (get(`freeze.${part}`) ?? true) === true);
+  const frozen = ['patches', 'vision', 'merger'].every((part) => (get(`freeze.${part}`) ?? true) === true);
   if (frozen && get('freeze.text') === true) {
     faults.push({ key: 'freeze.text', message: 'expected one part that is not frozen: nothing would train' });
   }

@@ -2,13 +2,10 @@
 import { Command } from 'commander';
 import { openBackend } from '../../backends/open.ts';
 import { readConversations } from '../../data/conversation.ts';
-import { scorePairs } from '../../eval/metrics.ts';
-import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
-import { readAll } from '../../generate/read.ts';
 import { resolveModel } from '../../hub/resolve.ts';
-import { loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
+import { MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { say } from '../../shared/log.ts';
-import { DEFAULT_PROMPT, encodeRows, promptOf } from '../../train/dataset.ts';
+import { scoreModel } from '../../train/score.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { whole } from '../numbers.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
@@ -42,19 +39,9 @@ export function command(): Command {
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
       const { backend, precision } = await openBackend(flags);
-      const model = await loadModel(flags.model && (await resolveModel(flags.model, flags)), flags.adapter, backend, {
-        prompt: flags.prompt,
-        fallbackPrompt: DEFAULT_PROMPT,
-        precision,
-      });
-      const { processor } = model;
-      const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
+      const model = flags.model && (await resolveModel(flags.model, flags));
+      const { pairs, scores, dropped } = await scoreModel(rows, { backend, precision }, { ...flags, model });
       for (const { name, reason } of dropped) say(`dropped ${name}: ${reason}`);
-      const generator = new Generator(backend, processor.config, null, { precision });
-      const options = { ...GENERATE_DEFAULTS, maxNewTokens: flags.maxNewTokens, stopIds: processor.stopIds };
-      const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
-      const pairs = readings.map(({ text }, i) => ({ truth: labels[i] as string, prediction: text }));
-      const scores = scorePairs(pairs);
       for (const { truth, prediction } of pairs.slice(0, flags.show))
         say(`\ntruth      ${truth}\nprediction ${prediction}`);
       const { definitions, ...numbers } = scores;

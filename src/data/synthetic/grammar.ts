@@ -2,13 +2,17 @@
 // argument braced, `_` before `^`). One spelling per visual form: no two outputs render to the same picture.
 import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
-import { CHOICES, SYMBOLS } from './vocabulary.ts';
+import { CHOICES, SINGLE_SYMBOLS, SYMBOLS } from './vocabulary.ts';
 
-export const LEVELS = ['easy', 'medium', 'hard'] as const;
+export const LEVELS = ['tiny', 'sums', 'easy', 'medium', 'hard'] as const;
 export type Level = (typeof LEVELS)[number];
+/** `tiny` is no grammar, and `sums` writes numbers alone. */
+type GrammarLevel = Exclude<Level, 'tiny' | 'sums'>;
 
 /** Tokens, least and most, of a formula of each level. */
 export const TOKEN_RANGE: Readonly<Record<Level, readonly [number, number]>> = {
+  tiny: [1, 14],
+  sums: [5, 18],
   easy: [4, 15],
   medium: [12, 40],
   hard: [30, 75],
@@ -24,7 +28,7 @@ interface Piece {
 export function makeFormula(random: Random, level: Level): string {
   const [least, most] = TOKEN_RANGE[level];
   for (let attempt = 0; attempt < 1000; attempt++) {
-    const { tokens } = new Writer(random, level).formula();
+    const { tokens } = pieceOf(random, level);
     if (tokens.length >= least && tokens.length <= most) return tokens.join(' ');
   }
   throw new RunError(`synthetic grammar: no formula of ${least} to ${most} tokens in 1000 tries; try another --seed.`);
@@ -48,14 +52,40 @@ const join = (...pieces: readonly Piece[]): Piece => ({
 const tall = (piece: Piece): Piece => ({ tokens: piece.tokens, tall: true });
 const braced = (piece: Piece): Piece => join(flat('{'), piece, flat('}'));
 
+function pieceOf(random: Random, level: Level): Piece {
+  if (level === 'tiny') return scattered(random);
+  return level === 'sums' ? new Writer(random, 'easy').sums() : new Writer(random, level).formula();
+}
+
+/** One to three pieces of random symbols: nothing but the picture says which, so a new model has to look at it. */
+function scattered(random: Random): Piece {
+  const symbol = (): Piece => flat(random.pick(SINGLE_SYMBOLS));
+  const argument = (): Piece => braced(random.float() < 0.6 ? symbol() : join(symbol(), symbol()));
+  const piece = (): Piece => {
+    switch (random.int(10)) {
+      case 0:
+        return join(symbol(), flat('_'), argument());
+      case 1:
+        return join(symbol(), flat('^'), argument());
+      case 2:
+        return join(flat('\\frac'), argument(), argument());
+      case 3:
+        return join(flat('\\sqrt'), argument());
+      default:
+        return symbol();
+    }
+  };
+  return join(...Array.from({ length: 1 + random.int(3) }, piece));
+}
+
 /** Functions whose name takes the power: sin² x. */
 const SQUARED: ReadonlySet<string> = new Set(['\\sin', '\\cos', '\\tan', '\\cot']);
 
 class Writer {
-  private readonly symbols: (typeof SYMBOLS)[Level];
+  private readonly symbols: (typeof SYMBOLS)[GrammarLevel];
   constructor(
     private readonly random: Random,
-    private readonly level: Level,
+    private readonly level: GrammarLevel,
   ) {
     this.symbols = SYMBOLS[level];
   }
@@ -315,6 +345,24 @@ class Writer {
     }
     parts.push(flat('='), this.number());
     return join(...parts);
+  }
+
+  /** School sums: numbers, squares and fractions of them, joined by signs. */
+  sums(): Piece {
+    const term = (): Piece => {
+      switch (this.weighted({ number: 6, fraction: 1.5, square: 1 })) {
+        case 'fraction':
+          return join(flat('\\frac'), braced(this.number()), braced(this.number()));
+        case 'square':
+          return join(this.number(), flat('^'), braced(flat(this.random.pick(['2', '3']))));
+        default:
+          return this.number();
+      }
+    };
+    const sign = (): Piece => flat(this.random.pick(['+', '-', '\\times', '\\div']));
+    const parts = [term()];
+    for (let i = 1 + this.random.int(2); i > 0; i--) parts.push(sign(), term());
+    return join(...parts, flat('='), this.number());
   }
 
   private matrix(): Piece {

@@ -24,7 +24,8 @@ describe.each(LEVELS)('grammar %s', (level) => {
         expect(token).toMatch(/^(\\(begin|end)\{[a-z]+\}|\\(left|right)[()[\]|]|\\[a-zA-Z]+|\\\\|[^\s\\])$/);
       }
     }
-    expect(new Set(formulas).size).toBeGreaterThan(380);
+    // One in three of level tiny is a single symbol, of 108.
+    expect(new Set(formulas).size).toBeGreaterThan(level === 'tiny' ? 340 : 380);
   });
 
   it('is accepted by KaTeX and MathJax', async () => {

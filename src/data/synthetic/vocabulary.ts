@@ -52,6 +52,14 @@ export const SYMBOLS: Readonly<Record<'easy' | 'medium' | 'hard', Symbols>> = {
   },
 };
 
+const { letters, capitals, greek, joiners, relations, functions } = SYMBOLS.medium;
+/** What the level tiny strews about, each as often as the other but the digits, which come thrice. */
+export const SINGLE_SYMBOLS: readonly string[] = [
+  ...new Set([...letters, ...capitals, ...greek, ...joiners, ...relations, ...functions]),
+  ...'012345678901234567890123456789()[]|,',
+  ...['\\infty', '\\partial', '\\sum', '\\int', '\\prod', '\\prime'],
+];
+
 interface FormulaWeights {
   readonly arithmetic: number;
   readonly expression: number;

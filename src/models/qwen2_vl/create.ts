@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writeSafetensors } from '../../formats/safetensors.ts';
 import { Random } from '../../shared/random.ts';
 import { readConfig } from './config.ts';
-import { parameters } from './parameters.ts';
+import { parameters, towerOf } from './parameters.ts';
 
 export interface ModelSize {
   readonly hidden: number;
@@ -18,14 +18,14 @@ export interface ModelSize {
 }
 
 export const SMALL: ModelSize = {
-  hidden: 256,
-  intermediate: 704,
-  layers: 3,
-  heads: 4,
+  hidden: 128,
+  intermediate: 352,
+  layers: 2,
+  heads: 2,
   kvHeads: 2,
-  visionWidth: 192,
+  visionWidth: 96,
   visionDepth: 3,
-  visionHeads: 4,
+  visionHeads: 3,
 };
 
 const SPECIAL = [
@@ -38,8 +38,8 @@ const SPECIAL = [
   '<|image_pad|>',
   '<|video_pad|>',
 ];
-/** A LaTeX word: an environment's begin or end, a command, an escaped character, or one character. */
-const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\[a-zA-Z]+|\\\\.|\\S';
+/** A LaTeX word: an environment's begin or end, a bracket that grows, a command, an escaped character, or one character. */
+const WORD = '\\\\(?:begin|end) ?\\{[a-z]+\\*?\\}|\\\\(?:left|right) ?[()\\[\\]|]|\\\\[a-zA-Z]+|\\\\.|\\S';
 const TEMPLATE =
   "{% for message in messages %}<|im_start|>{% for part in message['content'] %}{% if part['type'] == 'image' %}" +
   "<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}<|im_start|>";
@@ -85,7 +85,9 @@ export async function createModel(
     chat_template: TEMPLATE,
   });
   const headDim = size.hidden / size.heads;
-  const spatial = Math.floor((headDim / 2) * 0.375);
+  // Columns are what reading needs most; M-RoPE's sections go from fast to slow turning: time, rows, columns.
+  const time = headDim / 32;
+  const rows = (3 * headDim) / 32;
   await json('config.json', {
     architectures: ['Qwen2VLForConditionalGeneration'],
     model_type: 'qwen2_vl',
@@ -106,8 +108,9 @@ export async function createModel(
     use_sliding_window: false,
     hidden_act: 'silu',
     rms_norm_eps: 1e-6,
-    rope_theta: 10000,
-    rope_scaling: { type: 'mrope', mrope_section: [headDim / 2 - 2 * spatial, spatial, spatial] },
+    // A formula is some ten columns wide: the usual 10,000 would turn neighbouring columns by less than 0.003 radians.
+    rope_theta: 20,
+    rope_scaling: { type: 'mrope', mrope_section: [time, rows, headDim / 2 - time - rows] },
     tie_word_embeddings: true,
     torch_dtype: 'bfloat16',
     vision_config: {
@@ -128,21 +131,64 @@ export async function createModel(
     repetition_penalty: 1,
   });
   await json('preprocessor_config.json', {
-    min_pixels: 3136,
+    min_pixels: 784,
     max_pixels: 1_003_520,
     patch_size: 14,
     merge_size: 2,
     temporal_patch_size: 2,
   });
+  const config = await readConfig(folder);
   const tensors = new Map(
-    parameters(await readConfig(folder)).map(({ name, shape }, i) => {
-      const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+    parameters(config).map(({ name, shape }, i) => {
       const random = Random.from(seed, i, 5);
-      // Norm weights start at one, biases at zero, matrices at normal(0, 0.02) as Qwen2 initialises them.
-      if (shape.length > 1) for (let j = 0; j < data.length; j++) data[j] = 0.02 * random.normal();
-      else if (name.endsWith('.weight')) data.fill(1);
-      return [name, { shape, data }];
+      return [
+        name,
+        {
+          shape,
+          data: initial(name, shape, name.startsWith('visual.') ? config.vision.depth : config.text.layers, random),
+        },
+      ];
     }),
   );
   await writeSafetensors(join(folder, 'model.safetensors'), tensors, { dtype: 'F32', metadata: { format: 'pt' } });
+}
+
+/** Layers whose products add up along the residual stream. */
+const WRITES_RESIDUAL = /\.(o_proj|down_proj|attn\.proj|fc2)\.weight$/;
+
+/**
+ * Norm weights start at one, biases at zero, matrices at normal(0, 1 / inputs): in so narrow a model the usual deviation
+ * of 0.02 would leave every product a fraction of its input, and attention blind.
+ */
+function initial(name: string, shape: readonly number[], depth: number, random: Random): Float32Array {
+  if (towerOf(name) === 'patches') return cosineKernels(shape);
+  const data = new Float32Array(shape.reduce((a, b) => a * b, 1));
+  if (shape.length === 1) return name.endsWith('.weight') ? data.fill(1) : data;
+  const deviation = (shape[1] as number) ** -0.5 * (WRITES_RESIDUAL.test(name) ? (2 * depth) ** -0.5 : 1);
+  return data.map(() => deviation * random.normal());
+}
+
+/**
+ * Patch kernels [E, channels, frames, size, size]: the slowest two-dimensional cosines (DCT-II), the faster the stronger,
+ * so that strokes reach each with about the same deviation; kernels beyond their number are zero. White paper is some
+ * ten times as strong a signal as ink: only the first kernel, held low, sees it. Were the kernels trained, paper would
+ * pull at all of them, so they stay frozen, as Chen et al. (arXiv 2104.02057) keep random ones.
+ */
+function cosineKernels(shape: readonly number[]): Float32Array {
+  const [kernels, channels, frames, size] = shape as [number, number, number, number, number];
+  const area = size * size;
+  const copies = channels * frames;
+  const waves = Array.from({ length: area }, (_, i) => [Math.floor(i / size), i % size] as const);
+  waves.sort(([a, b], [c, d]) => a * a + b * b - c * c - d * d);
+  const cosine = (k: number, at: number) =>
+    Math.sqrt((k > 0 ? 2 : 1) / size) * Math.cos((Math.PI * (at + 0.5) * k) / size);
+  const data = new Float32Array(kernels * copies * area);
+  for (const [e, [v, u]] of waves.slice(0, kernels).entries()) {
+    // Over patches of printed formulas a wave's deviation falls about like 2 · exp(−waves in 28 pixels / 6).
+    const gain = e === 0 ? 1 / 6 : Math.exp(((14 / size) * Math.hypot(u, v)) / 6) / 2.2;
+    for (let copy = 0; copy < copies; copy++)
+      for (let p = 0; p < area; p++)
+        data[(e * copies + copy) * area + p] = (gain / copies) * cosine(v, Math.floor(p / size)) * cosine(u, p % size);
+  }
+  return data;
 }

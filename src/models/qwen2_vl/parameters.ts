@@ -1,7 +1,9 @@
 // Qwen2-VL's parameters: published names and shapes, the towers they belong to, and the two key layouts.
 import type { Qwen2VLConfig } from './config.ts';
 
-export type Tower = 'vision' | 'merger' | 'text';
+export const TOWERS = ['patches', 'vision', 'merger', 'text'] as const;
+/** `patches` is the projection of raw pixels, `vision` the blocks behind it. */
+export type Tower = (typeof TOWERS)[number];
 
 export interface Parameter {
   readonly name: string;
@@ -61,6 +63,7 @@ export function linearModules(config: Qwen2VLConfig): { name: string; out: numbe
 }
 
 export function towerOf(name: string): Tower {
+  if (name.startsWith('visual.patch_embed.')) return 'patches';
   if (name.startsWith('visual.merger.')) return 'merger';
   return name.startsWith('visual.') ? 'vision' : 'text';
 }

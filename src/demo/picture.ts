@@ -1,0 +1,70 @@
+// Predictions beside truths as one picture: the image as it was read, then the truth and both readings, typeset.
+import { readFile } from 'node:fs/promises';
+import sharp, { type OverlayOptions } from 'sharp';
+import { encodePng } from '../data/synthetic/png.ts';
+import { layouter } from '../data/synthetic/render.ts';
+import { draw, type Style } from '../data/synthetic/style.ts';
+import { InputError } from '../shared/errors.ts';
+import { Random } from '../shared/random.ts';
+
+export interface Prediction {
+  /** the file */
+  readonly image: string;
+  readonly truth: string;
+  readonly base: string;
+  readonly tuned: string;
+}
+
+const COLUMN = 400;
+const ROW = 96;
+const PAPER: Style = {
+  hand: undefined,
+  fontPx: 22,
+  margin: [10, 8],
+  ...{ weight: 0, slant: 0, rotation: 0, blur: 0, noise: 0, shade: 0 },
+  ink: [20, 20, 30],
+  paper: [255, 255, 255],
+};
+const WRONG: Style['ink'] = [190, 40, 40];
+const RIGHT: Style['ink'] = [20, 120, 60];
+
+/** Writes a PNG of four columns: image, truth, base, tuned; right readings are green, wrong ones red. */
+export async function drawPredictions(predictions: readonly Prediction[], file: string): Promise<void> {
+  const cells: OverlayOptions[] = [];
+  const put = async (png: Buffer, row: number, column: number): Promise<void> => {
+    const input = await sharp(png)
+      .resize(COLUMN - 16, ROW - 8, { fit: 'inside', withoutEnlargement: true })
+      .toBuffer();
+    const { width, height } = await sharp(input).metadata();
+    cells.push({
+      input,
+      left: column * COLUMN + Math.floor((COLUMN - width) / 2),
+      top: row * ROW + Math.floor((ROW - height) / 2),
+    });
+  };
+  for (const [column, title] of ['image', 'truth', 'base', 'tuned'].entries())
+    await put(await typeset(`\\text{${title}}`, PAPER.ink), 0, column);
+  for (const [i, { image, truth, base, tuned }] of predictions.entries()) {
+    const ink = (reading: string) => (reading === truth ? RIGHT : WRONG);
+    await put(await readFile(image), i + 1, 0);
+    await put(await typeset(truth, PAPER.ink), i + 1, 1);
+    await put(await typeset(base, ink(base)), i + 1, 2);
+    await put(await typeset(tuned, ink(tuned)), i + 1, 3);
+  }
+  await sharp({
+    create: { width: 4 * COLUMN, height: (predictions.length + 1) * ROW, channels: 3, background: '#ffffff' },
+  })
+    .composite(cells)
+    .png()
+    .toFile(file);
+}
+
+/** The formula in print; what is no formula is said to be none. */
+async function typeset(latex: string, ink: Style['ink']): Promise<Buffer> {
+  const { layout } = await layouter();
+  const placed = await layout(latex).catch((error: unknown) => {
+    if (error instanceof InputError) return layout('\\text{no LaTeX}');
+    throw error;
+  });
+  return draw(placed, { ...PAPER, ink }, ROW, Random.from(0))?.png ?? encodePng(new Uint8Array([255]), 1, 1, 1);
+}

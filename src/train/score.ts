@@ -1,0 +1,42 @@
+// Reads labelled images with a model, with or without an adapter, and scores what it wrote.
+import type { OpenedBackend } from '../backends/open.ts';
+import type { Conversation } from '../data/conversation.ts';
+import { type Pair, type Scores, scorePairs } from '../eval/metrics.ts';
+import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
+import { readAll } from '../generate/read.ts';
+import { loadModel } from '../models/qwen2_vl/session.ts';
+import { DEFAULT_PROMPT, type Dropped, encodeRows, promptOf } from './dataset.ts';
+
+export interface ScoreOptions {
+  readonly model?: string;
+  readonly adapter?: string;
+  readonly prompt?: string;
+  readonly maxNewTokens: number;
+}
+
+export interface Scored {
+  /** in the order of the rows, without the dropped ones */
+  readonly pairs: readonly (Pair & { readonly image: string })[];
+  readonly scores: Scores;
+  readonly dropped: readonly Dropped[];
+}
+
+export async function scoreModel(
+  rows: readonly Conversation[],
+  { backend, precision }: OpenedBackend,
+  { model: folder, adapter, prompt, maxNewTokens }: ScoreOptions,
+): Promise<Scored> {
+  const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT, precision });
+  const { processor } = model;
+  const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
+  const generator = new Generator(backend, processor.config, null, { precision });
+  const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
+  const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
+  await generator.dispose();
+  const pairs = readings.map(({ text }, i) => ({
+    image: samples[i]!.name,
+    truth: labels[i] as string,
+    prediction: text,
+  }));
+  return { pairs, scores: scorePairs(pairs), dropped };
+}
