@@ -18,14 +18,14 @@ export interface ModelSize {
 }
 
 export const SMALL: ModelSize = {
-  hidden: 128,
-  intermediate: 352,
-  layers: 2,
-  heads: 2,
-  kvHeads: 2,
-  visionWidth: 96,
-  visionDepth: 3,
-  visionHeads: 3,
+  hidden: 192,
+  intermediate: 512,
+  layers: 3,
+  heads: 3,
+  kvHeads: 3,
+  visionWidth: 128,
+  visionDepth: 4,
+  visionHeads: 4,
 };
 
 const SPECIAL = [
