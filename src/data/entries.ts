@@ -72,8 +72,12 @@ function partsOf(entry: Fields, columns: Columns): Parts | undefined {
   const imageKey = columns.image ?? [...IMAGE_COLUMNS, 'images'].find((name) => name in entry);
   const textKey = columns.text ?? [...TEXT_COLUMNS, 'response', 'output'].find((name) => name in entry);
   if (imageKey === undefined || textKey === undefined || !(imageKey in entry) || !(textKey in entry)) return undefined;
-  return { images: imagesIn(entry[imageKey]), answers: [String(entry[textKey] ?? '')] };
+  return { images: imagesIn(entry[imageKey]), answers: [textOf(entry[textKey])] };
 }
+
+/** A label; what is no text counts as none. */
+const textOf = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 
 /** What an `images` or `image` key holds: nothing, one image or a list. */
 function imagesIn(value: unknown): readonly unknown[] {
@@ -97,12 +101,17 @@ function conversation(entry: Fields, turns: readonly unknown[]): Parts {
       else if (part.type === 'image_url') inside.push(isFields(part.image_url) ? part.image_url.url : part.image_url);
     }
     if (role === 'assistant' || role === 'gpt') answers.push(texts.join(''));
-    // The tutorial writes the image's path as the user's words, bare or between vision marks.
-    else if (role === 'user' && beside.length === 0 && typeof turn.value === 'string')
-      inside.push(/<\|vision_start\|>(.*?)<\|vision_end\|>/s.exec(turn.value)?.[1] ?? turn.value);
+    else if (role === 'user' && beside.length === 0) inside.push(...pathsOf(turn.value));
   }
   // Some writers list the images of the parts beside them once more.
   return { images: beside.length > 0 ? beside : inside, answers };
+}
+
+/** The paths in a user's turn of this tool's JSON: one, bare as the tutorial writes it, a list, or between vision marks. */
+function pathsOf(value: unknown): readonly unknown[] {
+  if (typeof value !== 'string') return listOf(value);
+  const marked = Array.from(value.matchAll(/<\|vision_start\|>(.*?)<\|vision_end\|>/gs), (match) => match[1]);
+  return marked.length > 0 ? marked : [value];
 }
 
 /** A path (from the file's folder), a file: or data: address, or {bytes, path} as Hugging Face writes it. */

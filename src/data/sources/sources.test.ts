@@ -360,6 +360,7 @@ describe('json and jsonl', () => {
       { image: 'https://example.org/a.png', text: 'x' },
       { images: ['a.png', 'b.png'], text: 'x' },
       { messages: turns, images: ['a.png'] },
+      { conversations: [{ role: 'user', value: ['a.png', 'b.png'] }, turns[0]] },
       { image: null, text: 'x' },
     ];
     await writeFile(at('a.json'), JSON.stringify(entries));
@@ -369,6 +370,7 @@ describe('json and jsonl', () => {
       'image on the web',
       'several images',
       'several answers',
+      'several images',
       'no image path',
     ]);
   });
