@@ -30,6 +30,7 @@ const FLAGS: readonly (readonly [flag: string, key: string, help: string])[] = [
   ['--model <model>', 'model', 'base model: a folder, or modelscope:… or hf:…'],
   ['--train-data <file>', 'data.train', 'conversation JSON to train on'],
   ['--val-data <file>', 'data.val', 'conversation JSON to evaluate on'],
+  ['--cache-limit <gb>', 'data.cache_limit_gb', 'disk space for processed samples; 0 keeps none'],
   ['--output <folder>', 'output', 'folder of the run'],
   ['--method <name>', 'method', 'lora or full'],
   ['--lr <number>', 'train.lr', 'learning rate'],

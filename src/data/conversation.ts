@@ -42,20 +42,25 @@ async function readText(file: string, what: string): Promise<string> {
 
 const resolved = (file: string, image: string): string => (isAbsolute(image) ? image : join(dirname(file), image));
 
-/** The conversation JSON's text, as Python's json.dump(…, indent=2, ensure_ascii=False) writes it. */
-export function conversationsText(rows: readonly LabelledImage[]): string {
-  const json = rows.map(({ image, text }, i) => ({
-    id: `identity_${i + 1}`,
-    conversations: [
-      { role: 'user', value: image },
-      { role: 'assistant', value: text },
-    ],
-  }));
-  return JSON.stringify(json, null, 2);
+/** The conversation JSON's text in parts, as Python's json.dump(…, indent=2, ensure_ascii=False) writes it. */
+export function* conversationsText(rows: Iterable<LabelledImage>): Generator<string> {
+  let i = 0;
+  for (const { image, text } of rows) {
+    const entry = {
+      id: `identity_${++i}`,
+      conversations: [
+        { role: 'user', value: image },
+        { role: 'assistant', value: text },
+      ],
+    };
+    // An array of one, without its brackets.
+    yield `${i === 1 ? '[\n' : ',\n'}${JSON.stringify([entry], null, 2).slice(2, -2)}`;
+  }
+  yield i === 0 ? '[]\n' : '\n]\n';
 }
 
-export function writeConversations(file: string, rows: readonly LabelledImage[]): Promise<void> {
-  return writeAtomically(file, `${conversationsText(rows)}\n`);
+export function writeConversations(file: string, rows: Iterable<LabelledImage>, staging?: string): Promise<void> {
+  return writeAtomically(file, conversationsText(rows), staging);
 }
 
 const IMAGE_TAG = /<\|vision_start\|>(.*?)<\|vision_end\|>/g;
@@ -114,14 +119,13 @@ function lineOfFault(text: string, message: string): number {
   return before.split('\n').length;
 }
 
-export function writeCsv(file: string, rows: readonly LabelledImage[]): Promise<void> {
-  return writeAtomically(
-    file,
-    stringify(
-      rows.map(({ image, text }) => [image, text]),
-      { header: true, columns: ['image_path', 'text'] },
-    ),
-  );
+export function writeCsv(file: string, rows: Iterable<LabelledImage>, staging?: string): Promise<void> {
+  return writeAtomically(file, csvText(rows), staging);
+}
+
+function* csvText(rows: Iterable<LabelledImage>): Generator<string> {
+  yield stringify([['image_path', 'text']]);
+  for (const { image, text } of rows) yield stringify([[image, text]]);
 }
 
 /** Reads the tutorial's CSV; an empty label or image path is an InputError that names the line. */
@@ -149,7 +153,13 @@ export const TEXT_COLUMNS: readonly string[] = ['text', 'latex', 'label', 'formu
 
 /** Reads labels from CSV, TSV or JSONL; columns are found by their usual names or given. Empty cells stay empty. */
 export async function readLabels(file: string, columns: Columns = {}): Promise<LabelRow[]> {
-  const { names, rows } = readTable(file, await readText(file, 'labels as CSV, TSV or JSONL'));
+  const rows = parseLabels(file, await readText(file, 'labels as CSV, TSV or JSONL'), columns);
+  return rows.map((row) => (row.image === '' ? row : { ...row, image: resolved(file, row.image) }));
+}
+
+/** The rows of a labels file's text, image paths as they stand; the file's ending says which kind it is. */
+export function parseLabels(file: string, source: string, columns: Columns): LabelRow[] {
+  const { names, rows } = readTable(file, source);
   if (rows.length === 0) throw new InputError(`${file}: has no rows; expected one for each image.`);
   const column = (given: string | undefined, usual: readonly string[], option: string): string => {
     const name = given ?? usual.find((candidate) => names.includes(candidate));
@@ -160,10 +170,7 @@ export async function readLabels(file: string, columns: Columns = {}): Promise<L
   };
   const image = column(columns.image, IMAGE_COLUMNS, '--image-column');
   const label = column(columns.text, TEXT_COLUMNS, '--text-column');
-  return rows.map(({ cells, line }) => {
-    const path = cells.get(image) ?? '';
-    return { image: path === '' ? '' : resolved(file, path), text: cells.get(label) ?? '', line };
-  });
+  return rows.map(({ cells, line }) => ({ image: cells.get(image) ?? '', text: cells.get(label) ?? '', line }));
 }
 
 export interface SplitOptions {

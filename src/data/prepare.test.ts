@@ -88,7 +88,7 @@ describe('folder', () => {
   it('copies PNG and JPEG as they are, converts others, and counts what it drops', async () => {
     const path = await source();
     const out = join(folder, 'data');
-    const report = await prepareData({ out, source: { kind: 'folder', path, columns: {} }, valCount: 1 }, quiet);
+    const report = await prepareData({ out, source: { kind: 'folder', path }, valCount: 1 }, quiet);
     expect(report).toMatchObject({ count: 4, train: 3, val: 1 });
     expect(report.dropped).toEqual({ 'not a readable image': 1, 'image file not readable': 1, 'empty label': 1 });
     expect((await readdir(join(out, 'images'))).sort()).toEqual([
@@ -104,9 +104,121 @@ describe('folder', () => {
   it('fails when nothing is left, and when there is no labels file', async () => {
     const path = join(folder, 'scans');
     await mkdir(path);
-    const options: PrepareOptions = { out: join(folder, 'data'), source: { kind: 'folder', path, columns: {} } };
+    const options: PrepareOptions = { out: join(folder, 'data'), source: { kind: 'folder', path } };
     await expect(prepareData(options, quiet)).rejects.toThrow(/expected one labels file/);
     await writeFile(join(path, 'labels.jsonl'), '{"image":"gone.png","latex":"x"}\n');
     await expect(prepareData(options, quiet)).rejects.toThrow(/no sample is left.*image file not readable/);
+  });
+});
+
+describe('checks', () => {
+  const paint = (width: number, background: string): Promise<Buffer> =>
+    sharp({ create: { width, height: 20, channels: 3, background } })
+      .png()
+      .toBuffer();
+
+  /** Rows of (colour, label) as a folder source; the same colour is the same picture in other bytes. */
+  async function folderOf(rows: readonly (readonly [string, string])[]): Promise<string> {
+    const path = join(folder, 'scans');
+    await mkdir(path, { recursive: true });
+    const lines = [];
+    for (const [i, [colour, text]] of rows.entries()) {
+      const picture = sharp(await paint(30, colour)).png({ compressionLevel: i % 10 });
+      await picture.toFile(join(path, `${i}.png`));
+      lines.push(`${i}.png\t${text}\n`);
+    }
+    await writeFile(join(path, 'labels.tsv'), `image\ttext\n${lines.join('')}`);
+    return path;
+  }
+  const ROWS = [
+    ['#111', 'x'],
+    ['#222', '\\frac { a } { b }'],
+    ['#333', '\\frac { a'],
+    ['#111', 'x'],
+    ['#111', 'y'],
+    ['#444', '\\text {two words}  z'],
+  ] as const;
+  const prepare = async (options: Partial<PrepareOptions> = {}, rows: readonly (readonly [string, string])[] = ROWS) =>
+    prepareData(
+      { out: join(folder, 'data'), source: { kind: 'folder', path: await folderOf(rows) }, valCount: 1, ...options },
+      quiet,
+    );
+  const labels = async (): Promise<string[]> => (await readCsv(join(folder, 'data/data.csv'))).map((row) => row.text);
+  const record = async () => JSON.parse(await readFile(join(folder, 'data/prepare.json'), 'utf8')) as never;
+
+  it('keeps and flags invalid labels, duplicates by pixels, and one picture with two labels', async () => {
+    const report = await prepare();
+    expect(report).toMatchObject({ count: 6, dropped: {}, normalized: 0, valLabelsInTrain: 0 });
+    expect(report.flagged).toEqual({
+      'label that KaTeX cannot parse': 1,
+      'exact duplicate': 1,
+      'same image, another label': 1,
+    });
+    const { flags } = (await record()) as { flags: Record<string, { examples: string[] }> };
+    expect(flags['label that KaTeX cannot parse']!.examples[0]).toMatch(/^000002\.png: .*expected '}'/);
+    expect(flags['exact duplicate']!.examples).toEqual(['000003.png is 000000.png again']);
+    expect(flags['same image, another label']!.examples).toEqual(['000004.png and 000000.png']);
+  });
+
+  it('drops invalid labels, spells labels one way, and takes the first rows, when told so', async () => {
+    const report = await prepare({ dropInvalid: true, normalize: true, limit: 5 });
+    expect(report).toMatchObject({ count: 4, normalized: 1, dropped: { 'label that KaTeX cannot parse': 1 } });
+    expect(await labels()).toEqual(['x', '\\frac{a}{b}', 'x', 'y']);
+  });
+
+  it('refuses other rows or options than it began with, and says which', async () => {
+    await prepare();
+    await expect(prepare({ normalize: true })).rejects.toThrow(/normalize: then not given, now true/);
+    await expect(prepare({ limit: 2 })).rejects.toThrow(/limit: then not given, now 2/);
+    await writeFile(join(folder, 'scans/1.png'), await paint(99, '#fff'));
+    const images = prepareData(
+      { out: join(folder, 'data'), source: { kind: 'folder', path: join(folder, 'scans') }, valCount: 1 },
+      quiet,
+    );
+    await expect(images).rejects.toThrow(/images: has changed since \(then \d+ bytes, now \d+\)/);
+    await expect(prepare({}, ROWS.slice(1))).rejects.toThrow(/labels\.tsv: has changed since/);
+    await expect(prepare({ source: { kind: 'synthetic' } })).rejects.toThrow(/source: then "folder", now "synthetic"/);
+  });
+
+  it('goes on behind a journal of which an image is missing or cut', async () => {
+    const options = { out: join(folder, 'data'), source: { kind: 'folder', path: await folderOf(ROWS) }, valCount: 1 };
+    await prepareData(options, quiet);
+    const whole = await bytesOf(options.out);
+    const stop = new Error('stop');
+    await rm(options.out, { recursive: true });
+    const stopped = prepareData(options, {
+      progress: (done) => {
+        if (done === 6) throw stop;
+      },
+    });
+    await expect(stopped).rejects.toThrow(stop);
+    expect(await readdir(join(options.out, '.prepare'))).toContain('journal.jsonl');
+    await writeFile(join(options.out, 'images/000003.png'), 'cut');
+    expect((await prepareData(options, quiet)).already).toBe(false);
+    expect(await bytesOf(options.out)).toEqual(whole);
+    expect(await readdir(options.out)).not.toContain('.prepare');
+  });
+
+  it('an image that would unpack to more than it may is left out', async () => {
+    const path = await folderOf(ROWS.slice(0, 2));
+    const bomb = await sharp({ create: { width: 16_000, height: 4000, channels: 3, background: '#fff' } })
+      .png()
+      .toBuffer();
+    expect(bomb.length).toBeLessThan(1e6);
+    await writeFile(join(path, '1.png'), bomb);
+    const report = await prepareData(
+      { out: join(folder, 'data'), source: { kind: 'folder', path }, valCount: 0 },
+      quiet,
+    );
+    expect(report).toMatchObject({ count: 1, dropped: { 'not a readable image': 1 } });
+    expect(JSON.stringify(await record())).toContain('1.png: not a readable image (Input image exceeds pixel limit)');
+  });
+
+  it('texts that would write to the terminal are shown as text', async () => {
+    const path = await folderOf(ROWS.slice(0, 2));
+    await writeFile(join(path, 'labels.tsv'), 'image\ttext\n0.png\tx\ngone\u001b[2J.png\ty\n');
+    await prepareData({ out: join(folder, 'data'), source: { kind: 'folder', path }, valCount: 0 }, quiet);
+    const { drops } = (await record()) as { drops: Record<string, { examples: string[] }> };
+    expect(drops['image file not readable']!.examples[0]).toContain('gone\\x1b[2J.png');
   });
 });

@@ -1,4 +1,7 @@
-// What prepare.json tells of a data set: histograms of picture sizes and label lengths, and what was left out and why.
+// What prepare.json tells of a data set: what was left out, what was kept and flagged, and histograms of picture sizes
+// and label lengths. Memory grows by some hundred bytes a row.
+import { createHash } from 'node:crypto';
+import { type Finished, INVALID_LABEL } from './inspect.ts';
 
 /** Counts in bins of equal width; the key is the bin's lower end. */
 class Histogram {
@@ -16,46 +19,95 @@ class Histogram {
 }
 
 const MAX_EXAMPLES = 5;
+const MAX_EXAMPLE = 300;
+
+export interface Tally {
+  readonly count: number;
+  /** the first few */
+  readonly examples: readonly string[];
+}
+
+/** Counts by reason, with examples. */
+class Tallies {
+  private readonly tallies = new Map<string, { count: number; examples: string[] }>();
+
+  add(reason: string, example: string): void {
+    const entry = this.tallies.get(reason) ?? { count: 0, examples: [] };
+    entry.count++;
+    if (entry.examples.length < MAX_EXAMPLES) entry.examples.push(printable(example));
+    this.tallies.set(reason, entry);
+  }
+
+  counts(): Record<string, number> {
+    return Object.fromEntries([...this.tallies].map(([reason, { count }]) => [reason, count]));
+  }
+
+  toJSON(): Record<string, Tally> {
+    return Object.fromEntries(this.tallies);
+  }
+}
+
+/** Text from a data set may hold what writes to a terminal, or be very long. */
+function printable(text: string): string {
+  const cut = text.length > MAX_EXAMPLE ? `${text.slice(0, MAX_EXAMPLE)}…` : text;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  return cut.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
 
 export class Statistics {
   private readonly width = new Histogram(50);
   private readonly height = new Histogram(10);
   private readonly characters = new Histogram(25);
   private readonly words = new Histogram(5);
-  private readonly drops = new Map<string, { count: number; examples: string[] }>();
+  readonly drops = new Tallies();
+  readonly flags = new Tallies();
+  normalized = 0;
+  /** pixels → the first image that has them */
+  private readonly images = new Map<string, string>();
+  /** digests of pixels and label */
+  private readonly samples = new Set<string>();
 
-  add(text: string, width: number, height: number): void {
-    this.width.add(width);
-    this.height.add(height);
+  /** Takes in the rows in their order. */
+  add(row: Finished): void {
+    if ('dropped' in row) {
+      this.drops.add(row.dropped, row.detail);
+      return;
+    }
+    const { file, text, pixels } = row;
+    this.width.add(row.width);
+    this.height.add(row.height);
     this.characters.add(text.length);
     this.words.add(text.trim().split(/\s+/).length);
+    if (row.normalized) this.normalized++;
+    if (row.invalid !== undefined) this.flags.add(INVALID_LABEL, `${file}: ${row.invalid}`);
+    const sample = digest(`${pixels} ${text}`);
+    const first = this.images.get(pixels);
+    if (first === undefined) this.images.set(pixels, file);
+    else if (this.samples.has(sample)) this.flags.add('exact duplicate', `${file} is ${first} again`);
+    else this.flags.add('same image, another label', `${file} and ${first}`);
+    this.samples.add(sample);
   }
 
-  drop(reason: string, detail: string): void {
-    const entry = this.drops.get(reason) ?? { count: 0, examples: [] };
-    entry.count++;
-    if (entry.examples.length < MAX_EXAMPLES) entry.examples.push(detail);
-    this.drops.set(reason, entry);
-  }
-
-  dropped(): Record<string, number> {
-    return Object.fromEntries([...this.drops].map(([reason, { count }]) => [reason, count]));
-  }
-
-  /** Reasons with their first example, for an error message. */
+  /** Reasons of drops with their first example, for an error message. */
   dropText(): string {
-    return [...this.drops].map(([reason, { count, examples }]) => `${count} × ${reason} (${examples[0]})`).join('; ');
+    return Object.entries(this.drops.toJSON())
+      .map(([reason, { count, examples }]) => `${count} × ${reason} (${examples[0]})`)
+      .join('; ');
   }
 
   summary(): object {
     return {
-      drops: Object.fromEntries(this.drops),
+      drops: this.drops,
+      flags: this.flags,
       histograms: {
-        width: this.width.toJSON(),
-        height: this.height.toJSON(),
-        labelCharacters: this.characters.toJSON(),
-        labelWords: this.words.toJSON(),
+        width: this.width,
+        height: this.height,
+        labelCharacters: this.characters,
+        labelWords: this.words,
       },
     };
   }
 }
+
+/** 128 bits that stand for a text in a set. */
+export const digest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22);

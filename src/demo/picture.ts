@@ -1,9 +1,9 @@
 // Predictions beside truths as one picture: the image as it was read, then the truth and both readings, typeset.
 import { readFile } from 'node:fs/promises';
 import sharp, { type OverlayOptions } from 'sharp';
-import { encodePng } from '../data/synthetic/png.ts';
 import { layouter } from '../data/synthetic/render.ts';
 import { draw, type Style } from '../data/synthetic/style.ts';
+import { encodePng } from '../formats/png.ts';
 import { InputError } from '../shared/errors.ts';
 import { Random } from '../shared/random.ts';
 

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
+import { decodePng } from './png.ts';
 
 export interface RgbImage {
   readonly width: number;
@@ -15,17 +16,22 @@ const MAX_PIXELS = 178_956_970;
 
 /**
  * Decodes the first frame of a file or buffer to 8-bit RGB, as Pillow does: profiles, gamma and orientation are not
- * applied, 16 bits keep their high byte. Transparency is laid on white. `name` is what errors call it.
+ * applied, 16 bits keep their high byte. Transparency is laid on white. `name` is what errors call it; an image of more
+ * than `maxPixels` is refused before it takes memory.
  */
 export async function decodeImage(
   source: string | Uint8Array,
   name = typeof source === 'string' ? source : 'image',
+  maxPixels = MAX_PIXELS,
 ): Promise<RgbImage> {
   // Read here, for sharp remembers files by their path and would give the old pixels of one that has changed.
   const bytes = typeof source === 'string' ? await readImage(source, name) : source;
   if (bytes.length === 0) throw new InputError(`${name}: the image file is empty; expected an image, fetch it again.`);
+  const png = decodePng(bytes);
+  if (png !== null && png.width * png.height <= maxPixels)
+    return { width: png.width, height: png.height, rgb: toRgb(png.data, png.channels) };
   try {
-    const image = sharp(bytes, { limitInputPixels: MAX_PIXELS, failOn: 'error', pages: 1, ignoreIcc: true });
+    const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1, ignoreIcc: true });
     // sharp would go through an ink profile, Pillow does not.
     const cmyk = (await image.metadata()).space === 'cmyk';
     const { data, info } = await (cmyk ? image.pipelineColourspace('cmyk') : image)

@@ -6,6 +6,7 @@ import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
 import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
+import type { SampleCache } from './sample_cache.ts';
 
 export const DEFAULT_PROMPT = 'Convert the formula to LaTeX.';
 
@@ -25,23 +26,28 @@ export interface Encoded {
   readonly dropped: Dropped[];
 }
 
-/** Decodes, resizes and tokenises every row; unreadable ones are dropped with their reason, and none left is an error. */
+/**
+ * Decodes, resizes and tokenises every row; unreadable ones are dropped with their reason, and none left is an error.
+ * With a cache, that is done once for each row and run, and pixels stay on disk until a batch asks for them.
+ */
 export async function encodeRows(
   rows: readonly Conversation[],
   processor: Processor,
   { prompt, replaces }: Instruction,
   title: string,
+  cache: SampleCache | null = null,
 ): Promise<Encoded> {
   const samples: EncodedSample[] = [];
   const labels: string[] = [];
   const files: (readonly string[])[] = [];
   const dropped: Dropped[] = [];
+  const source = cache ?? processor;
   const progress = bar(title, rows.length);
   // Decoding runs on other threads, so several images are under way at once.
   for (let start = 0; start < rows.length; start += AT_ONCE) {
     const part = rows.slice(start, start + AT_ONCE);
     const decoded: (ResizedImage[] | Error)[] = await Promise.all(
-      part.map((row) => Promise.all(row.images.map((image) => processor.image(image))).catch((error: Error) => error)),
+      part.map((row) => Promise.all(row.images.map((image) => source.image(image))).catch((error: Error) => error)),
     );
     for (const [i, row] of part.entries()) {
       const name = row.images.join(', ');
@@ -50,7 +56,7 @@ export async function encodeRows(
         if (images instanceof Error) throw images;
         const own = replaces ? prompt : (row.prompt ?? prompt);
         const grids = images.map((image) => image.grid);
-        samples.push({ name, images, ...processor.sample(grids, own, row.text, { name }) });
+        samples.push({ name, images, ...source.sample(grids, own, row.text, { name }) });
         labels.push(row.text);
         files.push(row.images);
       } catch (error) {
@@ -64,6 +70,7 @@ export async function encodeRows(
     progress.update(Math.min(rows.length, start + AT_ONCE));
   }
   progress.stop();
+  cache?.tell();
   if (samples.length === 0) {
     const first = dropped[0];
     throw new InputError(

@@ -1,7 +1,7 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
 import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { readConversations } from '../data/conversation.ts';
 import { editDistance, exactMatch, type Pair, scorePairs } from '../eval/metrics.ts';
@@ -26,6 +26,7 @@ import { keptFeatures } from './feature_cache.ts';
 import { countSteps, type PlannedStep, planSteps } from './plan.ts';
 import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_config.ts';
+import { SampleCache } from './sample_cache.ts';
 import { scheduleFactor } from './schedule.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from './trainer.ts';
 
@@ -91,9 +92,15 @@ async function trainRecorded(
   const rows = await readConversations(config.data.train);
   const valRows =
     config.data.val === undefined ? [] : (await readConversations(config.data.val)).slice(0, config.eval.count);
-  const encoded = await encodeRows(rows, processor, instruction, 'reading');
+  const cache = await SampleCache.open({
+    folder: config.data.cache ?? join(dirname(config.data.train), '.texlens-cache'),
+    limitBytes: config.data.cache_limit_gb * 1e9,
+    model: config.model,
+    processor,
+  });
+  const encoded = await encodeRows(rows, processor, instruction, 'reading', cache);
   const validation =
-    valRows.length > 0 ? await encodeRows(valRows, processor, instruction, 'reading validation') : null;
+    valRows.length > 0 ? await encodeRows(valRows, processor, instruction, 'reading validation', cache) : null;
 
   const bucket = chooseBucket(
     encoded.samples.map(sizeOfSample),
@@ -271,6 +278,7 @@ async function trainRecorded(
   }
   progress.stop();
   await trainer.dispose();
+  cache?.close();
   const output = join(config.output, lora ? 'adapter' : 'model');
   await writeFolder(output, writeModel);
   const dropped = kept.dropped.length;

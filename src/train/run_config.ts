@@ -36,6 +36,9 @@ const schema = z.strictObject({
     .strictObject({
       train: path('the conversation JSON to train on'),
       val: path('the conversation JSON to evaluate on').optional().describe('the conversation JSON to evaluate on'),
+      /** Decoded and sized images and token ids; beside `train` by default. A limit of 0 keeps none. */
+      cache: path('a folder').optional().describe('a folder for processed samples'),
+      cache_limit_gb: atLeast0(10),
       /** Where set, it stands in place of the instruction in the conversations. */
       prompt: z.string().min(1).optional().describe('the instruction beside the image, as text'),
     })
@@ -142,7 +145,7 @@ const KEYS: readonly string[] = Object.keys(schema.shape).flatMap(
 );
 /** Keys whose value is text as it stands, never read as YAML. */
 export const TEXT_KEYS: ReadonlySet<string> = new Set([
-  ...['model', 'data.train', 'data.val', 'data.prompt', 'output'],
+  ...['model', 'data.train', 'data.val', 'data.cache', 'data.prompt', 'output'],
   ...['track.project', 'track.name', 'track.notes'],
 ]);
 

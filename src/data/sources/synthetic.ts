@@ -1,7 +1,8 @@
 // Source `synthetic`: formulas from a seeded grammar, set and drawn in process. Sample i is a function of the seed, the
 // style set, the level and i alone, whatever the number of workers or the order.
-import { RunError } from '../../shared/errors.ts';
+import { InputError, RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
+import type { Item, Source, SourceOptions } from '../source.ts';
 import { type Level, makeFormula } from '../synthetic/grammar.ts';
 import { layouter } from '../synthetic/render.ts';
 import { draw, drawStyle, HEIGHTS, MAX_HEIGHT_HARD, type StyleName } from '../synthetic/style.ts';
@@ -39,4 +40,20 @@ export async function makeSample(options: SyntheticOptions, index: number): Prom
   throw new RunError(
     `synthetic sample ${index}: no formula fits the picture in ${ATTEMPTS} tries; try another --seed.`,
   );
+}
+
+export async function open(
+  _path: string,
+  { count = 1000, seed = 0, level = 'easy', style = 'printed' }: SourceOptions,
+): Promise<Source> {
+  if (count < 1) throw new InputError(`--count ${count}: expected at least 1 sample.`);
+  const draw = { seed, level, style };
+  return {
+    options: { count, ...draw },
+    files: [],
+    total: count,
+    *rows(from): Iterable<Item> {
+      for (let index = from; index < count; index++) yield { draw, index };
+    },
+  };
 }

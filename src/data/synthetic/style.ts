@@ -1,9 +1,10 @@
 // How one sample looks: draws its style from the generator, sets the placed glyphs on a canvas and finishes the picture
 // (weight, slant, rotation, blur, noise, ink and paper).
+
+import { encodePng } from '../../formats/png.ts';
 import type { Random } from '../../shared/random.ts';
 import { drawHand, type Hand, place, type Stroke, writeByHand } from './handwritten.ts';
 import { clipPolygon, contoursOf, type Points } from './outline.ts';
-import { encodePng } from './png.ts';
 import { Canvas } from './raster.ts';
 import type { Placed } from './render.ts';
 

@@ -2,9 +2,9 @@
 import katex from 'katex';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { encodePng } from '../../formats/png.ts';
 import { makeSample } from '../sources/synthetic.ts';
 import { LEVELS, randomFormula, TOKEN_RANGE, tokensOf } from './grammar.ts';
-import { encodePng } from './png.ts';
 import { Canvas } from './raster.ts';
 import { layouter } from './render.ts';
 import { skeletonOf } from './skeleton.ts';

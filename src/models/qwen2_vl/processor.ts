@@ -75,7 +75,7 @@ export function patchify(
 ): void {
   const { patchSize: size, mergeSize: merge, temporalPatchSize: frames } = vision;
   const [, rows, columns] = image.grid;
-  const { rgb, width } = image;
+  const { rgb, width } = image; // once: pixels may come from disk
   const area = size * size;
   const channel = frames * area;
   for (let blockRow = 0; blockRow < rows; blockRow += merge)

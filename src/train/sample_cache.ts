@@ -1,0 +1,173 @@
+// Processed samples on disk: sized pixels by the image file's content and the sizing, token ids by the label, prompt,
+// image sizes and tokenizer. A second epoch and the next run decode nothing, and training holds no pixels in memory.
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { deflateRawSync, inflateRawSync } from 'node:zlib';
+import { BlobStore } from '../data/blob_store.ts';
+import { readOptional } from '../formats/json_file.ts';
+import type { Grid } from '../models/qwen2_vl/positions.ts';
+import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
+import { InputError, messageOf, RunError } from '../shared/errors.ts';
+import { say } from '../shared/log.ts';
+
+/** Counts up whenever decoding, sizing, the template or the tokenizer give something else for the same input. */
+const VERSION = 1;
+
+/** What beside the label decides the token ids. */
+const TOKENIZER_FILES = [
+  'config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'chat_template.jinja',
+  'chat_template.json',
+];
+
+export interface CacheOptions {
+  readonly folder: string;
+  readonly limitBytes: number;
+  /** folder of the model that the processor is of */
+  readonly model: string;
+  readonly processor: Processor;
+}
+
+export class SampleCache {
+  hits = 0;
+  private inMemory = 0;
+
+  private constructor(
+    private readonly store: BlobStore,
+    private readonly processor: Processor,
+    private readonly pixelSettings: string,
+    private readonly tokenSettings: string,
+  ) {}
+
+  /** The cache of a processor; null, and said, where none can be kept. */
+  static async open({ folder, limitBytes, model, processor }: CacheOptions): Promise<SampleCache | null> {
+    if (limitBytes <= 0) return null;
+    let store: BlobStore;
+    try {
+      store = BlobStore.open(folder, limitBytes);
+    } catch (error) {
+      say(
+        `no cache of samples in ${folder} (${messageOf(error)}): they stay in memory; data.cache names another folder`,
+      );
+      return null;
+    }
+    const { patchSize, mergeSize } = processor.config.vision;
+    const files = await Promise.all(TOKENIZER_FILES.map((name) => readOptional(join(model, name))));
+    const tokens = createHash('sha256').update(JSON.stringify(files)).digest('hex');
+    return new SampleCache(store, processor, JSON.stringify([processor.sizing, patchSize, mergeSize]), tokens);
+  }
+
+  /** The sized image of a file; its pixels are read from the cache whenever they are asked for. */
+  async image(path: string): Promise<ResizedImage> {
+    let bytes: Buffer;
+    try {
+      bytes = await readFile(path);
+    } catch (error) {
+      throw new InputError(`${path}: the image cannot be read (${messageOf(error)}); check the path.`);
+    }
+    const key = keyOf('pixels', this.pixelSettings, bytes);
+    const found = this.store.get(key);
+    if (found) {
+      this.hits++;
+      return new StoredImage(this.store, key, found);
+    }
+    const image = await this.processor.image(bytes, path);
+    const blob = packImage(image);
+    if (this.store.put(key, blob)) return new StoredImage(this.store, key, blob);
+    this.inMemory += image.rgb.length;
+    return image;
+  }
+
+  /** The ids of a sample, as `Processor.sample` gives them. */
+  sample(
+    grids: readonly Grid[],
+    prompt: string,
+    answer: string,
+    options?: { readonly name?: string },
+  ): { ids: Int32Array; labelStart: number } {
+    const key = keyOf('tokens', this.tokenSettings, JSON.stringify([grids, prompt, answer]));
+    const found = this.store.get(key);
+    if (found) {
+      const [labelStart = 0, ...ids] = new Int32Array(found.buffer);
+      return { ids: Int32Array.from(ids), labelStart };
+    }
+    const sample = this.processor.sample(grids, prompt, answer, options);
+    const words = Int32Array.from([sample.labelStart, ...sample.ids]);
+    this.store.put(key, new Uint8Array(words.buffer));
+    return sample;
+  }
+
+  /** Says what could not be kept. */
+  tell(): void {
+    if (this.inMemory === 0) return;
+    say(
+      `the cache of samples takes no more (${this.store.fault}): ${(this.inMemory / 2 ** 20).toFixed(0)} MiB of pixels ` +
+        'stay in memory; raise data.cache_limit_gb, or name a larger disk by data.cache',
+    );
+  }
+
+  close(): void {
+    this.store.close();
+  }
+}
+
+function keyOf(kind: string, settings: string, content: string | Uint8Array): Buffer {
+  const head = `${kind} ${VERSION} ${settings}\0`;
+  return createHash('sha256').update(head).update(content).digest().subarray(0, 16);
+}
+
+/** i32 width, height, grid t, h, w and channels, then the pixels, deflated; grey ones as one channel. */
+const HEAD_BYTES = 24;
+
+function packImage({ width, height, grid, rgb }: ResizedImage): Uint8Array {
+  const grey = greyOf(rgb);
+  const head = Int32Array.of(width, height, ...grid, grey ? 1 : 3);
+  return Buffer.concat([new Uint8Array(head.buffer), deflateRawSync(grey ?? rgb, { level: 1 })]);
+}
+
+/** One channel of pixels whose three are alike. */
+function greyOf(rgb: Uint8Array): Uint8Array | null {
+  const grey = new Uint8Array(rgb.length / 3);
+  for (let i = 0, at = 0; i < grey.length; i++, at += 3) {
+    const value = rgb[at]!;
+    if (value !== rgb[at + 1] || value !== rgb[at + 2]) return null;
+    grey[i] = value;
+  }
+  return grey;
+}
+
+class StoredImage implements ResizedImage {
+  readonly width: number;
+  readonly height: number;
+  readonly grid: Grid;
+  private readonly channels: number;
+
+  constructor(
+    private readonly store: BlobStore,
+    private readonly key: Buffer,
+    blob: Uint8Array,
+  ) {
+    const head = new Int32Array(new Uint8Array(blob.subarray(0, HEAD_BYTES)).buffer);
+    [this.width, this.height, this.channels] = [head[0]!, head[1]!, head[5]!];
+    this.grid = [head[2]!, head[3]!, head[4]!];
+  }
+
+  get rgb(): Uint8Array {
+    const blob = this.store.get(this.key);
+    if (!blob)
+      throw new RunError('the cache of samples was damaged or removed while it was in use; start the run again.');
+    const pixels = inflateRawSync(blob.subarray(HEAD_BYTES));
+    if (this.channels === 3) return pixels;
+    const rgb = new Uint8Array(pixels.length * 3);
+    for (let i = 0, at = 0; i < pixels.length; i++) {
+      const value = pixels[i]!;
+      rgb[at++] = value;
+      rgb[at++] = value;
+      rgb[at++] = value;
+    }
+    return rgb;
+  }
+}
