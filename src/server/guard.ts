@@ -94,7 +94,11 @@ export const changeCheck: MiddlewareHandler = async (context, next) => {
   const origin = context.req.header('origin');
   const from = origin !== undefined && URL.canParse(origin) ? new URL(origin).host : null;
   if (from === null || from !== context.req.header('host')?.toLowerCase())
-    return refuse(context, 403, `a change must come from this dashboard's own page (Origin was ${origin ?? 'missing'})`);
+    return refuse(
+      context,
+      403,
+      `a change must come from this dashboard's own page (Origin was ${origin ?? 'missing'})`,
+    );
   if (!/^application\/json\b/i.test(context.req.header('content-type') ?? ''))
     return refuse(context, 415, 'a change must be sent as application/json');
   return next();

@@ -2,7 +2,7 @@
 // somebody looks. Versions count upwards with every change, so that a page knows when to ask again.
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { listRuns, RunReader, type RunEntry } from '../tracker/reader.ts';
+import { listRuns, type RunEntry, RunReader } from '../tracker/reader.ts';
 
 /** Runs held open; a long one takes tens of megabytes. */
 const MOST_OPEN = 12;
