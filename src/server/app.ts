@@ -37,12 +37,11 @@ const api = (library: Library, intervalMs: number) =>
 /** The type of the endpoints under /api. */
 export type Api = ReturnType<typeof api>;
 
-export function createApp({ root, access, intervalMs = 1000 }: AppOptions): Hono {
-  const app = new Hono();
-  app.use(headers, hostCheck(access), tokenCheck(access), changeCheck);
-  app.route('/api', api(new Library(root, intervalMs), intervalMs));
-  app.use(staticFiles(WEB_FOLDER));
-  app.notFound((context) => refuse(context, 404, `nothing is at ${context.req.path}`));
-  app.onError((error, context) => refuse(context, error instanceof InputError ? 400 : 500, messageOf(error)));
-  return app;
+export function createApp({ root, access, intervalMs = 1000 }: AppOptions): { fetch: Hono['fetch'] } {
+  return new Hono()
+    .use(headers, hostCheck(access), tokenCheck(access), changeCheck)
+    .route('/api', api(new Library(root, intervalMs), intervalMs))
+    .use(staticFiles(WEB_FOLDER))
+    .notFound((context) => refuse(context, 404, `nothing is at ${context.req.path}`))
+    .onError((error, context) => refuse(context, error instanceof InputError ? 400 : 500, messageOf(error)));
 }

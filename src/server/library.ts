@@ -2,7 +2,7 @@
 // somebody looks. Versions count upwards with every change, so that a page knows when to ask again.
 import { createHash } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
-import { listRuns, type RunEntry, RunReader } from '../tracker/reader.ts';
+import { listRuns, openRun, type RunEntry, type RunReader } from '../tracker/reader.ts';
 
 /** Runs held open; a long one takes tens of megabytes. */
 const MOST_OPEN = 12;
@@ -78,12 +78,7 @@ export class Library {
     if (!entry) return undefined;
     const opening =
       this.held.get(entry.folder) ??
-      RunReader.open(entry.folder).then((reader) => ({
-        reader,
-        version: 1,
-        refreshing: null,
-        refreshedAt: performance.now(),
-      }));
+      hold(entry.folder);
     // The map's order is the order of use: the first is the one to close.
     this.held.delete(entry.folder);
     this.held.set(entry.folder, opening);
@@ -109,6 +104,11 @@ export class Library {
   close(folder: string): void {
     this.held.delete(folder);
   }
+}
+
+async function hold(folder: string): Promise<Held> {
+  const reader = await openRun(folder);
+  return { reader, version: 1, refreshing: null, refreshedAt: performance.now() };
 }
 
 async function refresh(held: Held): Promise<void> {

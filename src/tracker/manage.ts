@@ -1,9 +1,10 @@
 // What is done to a run from outside: tags and notes, and its removal. The process that writes a run rewrites run.json
 // as it goes, so edits lie in a file of their own, laid over run.json by the reader.
-import { readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { InputError } from '../shared/errors.ts';
+import { writeAtomically } from '../shared/files.ts';
 import { FILES } from './schema.ts';
 
 export const Edits = z.object({
@@ -23,10 +24,8 @@ export async function readEdits(folder: string): Promise<Edits> {
 
 /** Changes what is given and leaves the rest. */
 export async function editRun(folder: string, edits: Edits): Promise<void> {
-  const file = join(folder, FILES.edits);
   const text = JSON.stringify({ ...(await readEdits(folder)), ...Edits.parse(edits) });
-  await writeFile(`${file}.${process.pid}.tmp`, text);
-  await rename(`${file}.${process.pid}.tmp`, file);
+  await writeAtomically(join(folder, FILES.edits), text);
 }
 
 /** Removes a run's records. Other files of the folder (adapters, checkpoints) stay, and so does then the folder. */

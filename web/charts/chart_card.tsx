@@ -129,7 +129,7 @@ function ChartBody({ title, source, curves, axis, zoom, onZoom, plain, height, p
         {drawn.map(({ name, color, band }, i) => (
           <li key={curves[i]!.run + curves[i]!.key}>
             <i class="swatch" style={{ background: color }} aria-hidden="true" />
-            <span class="legend-name">{name}</span>
+            <span class={drawn.length > 1 ? 'legend-name' : 'visually-hidden'}>{name}</span>
             <b>{formatNumber(cursor ? cursor.y[i] : band.mean.at(-1))}</b>
           </li>
         ))}

@@ -12,7 +12,6 @@ export function ChartsTab({ runs }: TabProps) {
   const [filter, setFilter] = useState('');
   const ids = runs.map((run) => run.id).join();
   // A span of these runs' steps means nothing to others.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the runs are the trigger.
   useEffect(() => {
     zoom.value = null;
   }, [ids]);
@@ -125,13 +124,23 @@ function ChartToolbar({ filter, onFilter }: { filter: string; onFilter: (text: s
   );
 }
 
-/** Groups in the order of their names, the metrics without a group last. */
+/** What stands first among groups, and within one: what training watches most. */
+const FIRST = [/^train$/, /^eval$/, /(^|\/)loss$/, /exact/, /distance/];
+
+function rank(name: string): number {
+  const place = FIRST.findIndex((pattern) => pattern.test(name));
+  return place < 0 ? FIRST.length : place;
+}
+
+const byRank = (a: string, b: string): number => rank(a) - rank(b) || a.localeCompare(b);
+
+/** Metrics by the part of their name before the first slash; those without one are a group without a name, the last. */
 function grouped(keys: readonly string[]): [string, string[]][] {
   const groups = new Map<string, string[]>();
-  for (const key of keys) {
+  for (const key of [...keys].sort(byRank)) {
     const slash = key.indexOf('/');
     const group = slash > 0 ? key.slice(0, slash) : '';
     groups.set(group, [...(groups.get(group) ?? []), key]);
   }
-  return [...groups].sort(([a], [b]) => (a === '' ? 1 : b === '' ? -1 : a.localeCompare(b)));
+  return [...groups].sort(([a], [b]) => (a === '' ? 1 : b === '' ? -1 : byRank(a, b)));
 }

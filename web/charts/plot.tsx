@@ -30,10 +30,9 @@ export function Plot({ label, curves, axis, log, smoothing, zoom, height, onZoom
   // What makes a new chart rather than new data for the old one.
   const shape = JSON.stringify([axis, log, smoothing > 0, isDark, curves.map((curve) => [curve.name, curve.color])]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` holds all that this reads.
   useEffect(() => {
     const style = getComputedStyle(box.current!);
-    const ink = { text: style.getPropertyValue('--muted'), line: style.getPropertyValue('--line') };
+    const ink = { text: style.getPropertyValue('--muted'), line: style.getPropertyValue('--line'), font: style.fontFamily };
     const chart = new uPlot(
       options({
         curves,
@@ -92,12 +91,12 @@ export function Plot({ label, curves, axis, log, smoothing, zoom, height, onZoom
     onZoom(next);
   };
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: the chart takes keys (zoom, move); its label says what it shows.
     <div
       ref={box}
       class="plot"
       role="img"
       aria-label={label}
+      // biome-ignore lint/a11y/noNoninteractiveTabindex: the chart takes keys (zoom, move); its label says what it shows.
       tabIndex={0}
       onKeyDown={onKey}
       style={{ height: `${height}px` }}
@@ -112,7 +111,7 @@ interface Drawn {
   smoothed: boolean;
   width: number;
   height: number;
-  ink: { text: string; line: string };
+  ink: { text: string; line: string; font: string };
   zoomed: (zoom: Zoom | null) => void;
   pointed: (values: { x: number; y: (number | null)[] } | null) => void;
 }
@@ -130,7 +129,7 @@ function options({ curves, axis, log, smoothed, width, height, ink, zoomed, poin
     bands.push({ series: [at + 3, at + 2], fill: faint(color, smoothed ? 0.1 : 0.18) });
   }
   const grid = { stroke: ink.line, width: 1 };
-  const axes = { stroke: ink.text, grid, ticks: { ...grid, size: 4 }, font: '11px system-ui, sans-serif' };
+  const axes = { stroke: ink.text, grid, ticks: { ...grid, size: 4 }, font: `11px ${ink.font}` };
   return {
     width,
     height,

@@ -70,6 +70,7 @@ function Log({ run }: { run: RunDetail }) {
       </div>
       {shown.length === 0 && <Notice title={words.noMatch} />}
       {shown.length > 0 && (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard.
         <div class="console" ref={box} tabIndex={0} role="log" aria-label={t.value.run.tabs.console}>
           {lines.length >= tail && (
             <button

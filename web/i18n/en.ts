@@ -132,8 +132,6 @@ export const en = {
     prediction: 'Prediction',
     right: 'Right',
     wrong: 'Wrong',
-    distance: 'Edit distance',
-    confidence: 'Confidence',
     cannotRender: 'Cannot be rendered',
     noImage: 'No image was kept',
     brokenImage: 'The image is missing',

@@ -124,8 +124,6 @@ export const zh: Dictionary = {
     prediction: '预测',
     right: '正确',
     wrong: '错误',
-    distance: '编辑距离',
-    confidence: '置信度',
     cannotRender: '无法渲染',
     noImage: '没有保存图片',
     brokenImage: '图片缺失',

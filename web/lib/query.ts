@@ -68,7 +68,7 @@ export function useQuery<T>(
     };
   }, [identity, interval]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the version is the trigger, not an ingredient.
+  // The version is the trigger, not an ingredient.
   useEffect(() => refresh.current(), [version]);
 
   const retry = useCallback(() => refresh.current(), []);

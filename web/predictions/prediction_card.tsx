@@ -1,68 +1,94 @@
-// One formula of an evaluation: the image, the truth and the prediction side by side.
+// One formula of an evaluation: the image, the truth and what each run read, side by side.
+import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
 import { t } from '../i18n/index.ts';
-import { type EvaluationRow, mediaUrl } from '../lib/api.ts';
+import { mediaUrl } from '../lib/api.ts';
 import { formatNumber } from '../lib/format.ts';
 import { Formula } from './formula.tsx';
+import type { Item, Reading } from './items.ts';
 import { Source } from './source.tsx';
-import { diffTokens } from './token_diff.ts';
+import { diffTokens, type Token, tokenize } from './token_diff.ts';
 
-export function PredictionCard({ run, row }: { run: string; row: EvaluationRow }) {
+export function PredictionCard({ item }: { item: Item }) {
   const words = t.value.predictions;
-  const tokens = useMemo(() => diffTokens(row.truth, row.prediction), [row.truth, row.prediction]);
+  const { truth, readings } = item;
+  const pairs = useMemo(() => readings.map(({ row }) => diffTokens(truth, row.prediction)), [truth, readings]);
+  // With several readings the truth differs from each of them elsewhere, so it is left unmarked.
+  const truthTokens: Token[] =
+    pairs.length === 1 ? pairs[0]!.truth : tokenize(truth).map((token) => ({ ...token, differs: false }));
   return (
-    <article class={`prediction ${row.right ? 'right' : 'wrong'}`}>
-      <header>
-        <span class="verdict">
-          <span aria-hidden="true">{row.right ? '✓' : '✗'}</span> {row.right ? words.right : words.wrong}
-        </span>
-        {Object.entries(row.metrics).map(([name, value]) => (
-          <span class="muted number" key={name}>
-            {name.replaceAll('_', ' ')} <b>{formatNumber(value)}</b>
-          </span>
-        ))}
-        <span class="sample muted" title={row.source}>
-          {row.source.split(/[/\\]/).at(-1)}
-        </span>
-      </header>
-      <div class="panes">
-        <Pane title={words.image}>
-          <Picture run={run} row={row} />
+    <article class={`prediction ${readings.every(({ row }) => row.right) ? 'right' : 'wrong'}`}>
+      <div class="panes" style={{ '--panes': String(2 + readings.length) }}>
+        <Pane title={words.image} note={item.source.split(/[/\\]/).at(-1)}>
+          <Picture item={item} />
         </Pane>
         <Pane title={words.truth}>
-          <Formula latex={row.truth} />
-          <Source tokens={tokens.truth} kind="del" />
+          <Formula latex={truth} />
+          <Source tokens={truthTokens} kind="del" />
         </Pane>
-        <Pane title={words.prediction}>
-          <Formula latex={row.prediction} />
-          <Source tokens={tokens.prediction} kind="ins" />
-        </Pane>
+        {readings.map((reading, i) => (
+          <Pane
+            key={reading.run}
+            title={readings.length > 1 ? reading.name : words.prediction}
+            color={readings.length > 1 ? reading.color : undefined}
+            note={<Verdict reading={reading} />}
+          >
+            <Formula latex={reading.row.prediction} />
+            <Source tokens={pairs[i]!.prediction} kind="ins" />
+            <Scores metrics={reading.row.metrics} />
+          </Pane>
+        ))}
       </div>
     </article>
   );
 }
 
-function Pane({ title, children }: { title: string; children: preact.ComponentChildren }) {
+function Verdict({ reading: { row } }: { reading: Reading }) {
+  const words = t.value.predictions;
+  return (
+    <span class={`verdict ${row.right ? 'good' : 'bad'}`}>
+      <span aria-hidden="true">{row.right ? '✓' : '✗'}</span> {row.right ? words.right : words.wrong}
+    </span>
+  );
+}
+
+function Scores({ metrics }: { metrics: Reading['row']['metrics'] }) {
+  return (
+    <p class="row-scores number">
+      {Object.entries(metrics).map(([name, value]) => (
+        <span key={name}>
+          {name.replaceAll('_', ' ')} <b>{formatNumber(value)}</b>
+        </span>
+      ))}
+    </p>
+  );
+}
+
+interface PaneProps {
+  title: string;
+  color?: string;
+  note?: ComponentChildren;
+  children: ComponentChildren;
+}
+
+function Pane({ title, color, note, children }: PaneProps) {
   return (
     <section class="pane">
-      <h4>{title}</h4>
+      <header>
+        {color !== undefined && <i class="swatch" style={{ background: color }} aria-hidden="true" />}
+        <h4>{title}</h4>
+        <span class="note number">{note}</span>
+      </header>
       {children}
     </section>
   );
 }
 
-function Picture({ run, row }: { run: string; row: EvaluationRow }) {
+function Picture({ item }: { item: Item }) {
   const words = t.value.predictions;
   const [broken, setBroken] = useState(false);
-  if (row.image === null) return <p class="muted">{words.noImage}</p>;
+  if (item.image === null) return <p class="muted">{words.noImage}</p>;
   if (broken) return <p class="muted">{words.brokenImage}</p>;
-  return (
-    <img
-      class="picture"
-      src={mediaUrl(run, row.image)}
-      alt={row.source}
-      loading="lazy"
-      onError={() => setBroken(true)}
-    />
-  );
+  const url = mediaUrl(item.image.run, item.image.name);
+  return <img class="picture" src={url} alt={item.source} loading="lazy" onError={() => setBroken(true)} />;
 }

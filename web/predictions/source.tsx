@@ -2,15 +2,25 @@
 import type { Token } from './token_diff.ts';
 
 export function Source({ tokens, kind }: { tokens: readonly Token[]; kind: 'ins' | 'del' }) {
-  const runs: { text: string; differs: boolean }[] = [];
-  for (const token of tokens) {
-    const text = (token.spaced && runs.length > 0 ? ' ' : '') + token.text;
-    const last = runs.at(-1);
-    if (last && last.differs === token.differs) last.text += text;
-    else runs.push({ text, differs: token.differs });
-  }
   const Mark = kind;
   return (
-    <code class="source">{runs.map(({ text, differs }, i) => (differs ? <Mark key={i}>{text}</Mark> : text))}</code>
+    <code class="source">
+      {pieces(tokens).map(({ text, differs }, i) => (differs ? <Mark key={i}>{text}</Mark> : text))}
+    </code>
   );
+}
+
+/** Neighbours of one kind joined; the space between two kinds belongs to the unmarked one. */
+function pieces(tokens: readonly Token[]): { text: string; differs: boolean }[] {
+  const out: { text: string; differs: boolean }[] = [];
+  for (const { text, spaced, differs } of tokens) {
+    const space = spaced && out.length > 0 ? ' ' : '';
+    const last = out.at(-1);
+    if (last?.differs === differs) last.text += space + text;
+    else if (differs && last) {
+      last.text += space;
+      out.push({ text, differs });
+    } else out.push({ text: space + text, differs });
+  }
+  return out;
 }

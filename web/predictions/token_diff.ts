@@ -10,7 +10,7 @@ export interface Token {
 /** Beyond this many tokens to align, what lies between the common ends counts as different as a whole. */
 const MOST_ALIGNED = 1500;
 
-const TOKEN = /(\s*)(\\(?:[a-zA-Z]+\*?|[^])|[^\s])/gu;
+const TOKEN = /(\s*)(\\(?:[a-zA-Z]+\*?|[\s\S])|\S)/gu;
 
 type Bare = Omit<Token, 'differs'>;
 

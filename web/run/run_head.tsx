@@ -87,10 +87,10 @@ function ManyRuns({ runs, tab }: { runs: readonly RunDetail[]; tab: Tab }) {
                 runs.filter((other) => other !== run).map((other) => other.id),
                 tab,
               )}
-              aria-label={words.run.remove(run.name)}
               title={words.run.remove(run.name)}
             >
               <span aria-hidden="true">✕</span>
+              <span class="visually-hidden">{words.run.remove(run.name)}</span>
             </a>
           </li>
         ))}

@@ -23,9 +23,9 @@ export function App() {
   const words = t.value;
   return (
     <>
-      <a class="skip" href="#main" onClick={skipToMain}>
+      <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>
         {words.skipToContent}
-      </a>
+      </button>
       <Header onHelp={() => setHelp(true)} />
       <main id="main" tabIndex={-1}>
         <Boundary key={place.page === 'runs' ? 'runs' : place.ids.join()}>
@@ -35,12 +35,6 @@ export function App() {
       {help && <Shortcuts onClose={() => setHelp(false)} />}
     </>
   );
-}
-
-/** The hash is the page's address, so the link cannot be followed as such. */
-function skipToMain(event: Event): void {
-  event.preventDefault();
-  document.getElementById('main')?.focus();
 }
 
 /** Keeps the header when a page throws, and says what was thrown. */
