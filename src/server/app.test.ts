@@ -135,7 +135,12 @@ describe('changing', () => {
     const path = `/api/runs/${ids.second}`;
     expect((await change('PATCH', path, { notes: 'better', tags: ['a', 'b'] })).status).toBe(200);
     expect((await change('PATCH', path, { tags: ['c'] })).status).toBe(200);
-    const run = await createRun({ folder: join(root, 'second'), resume: 50, captureConsole: false, systemEverySeconds: 0 });
+    const run = await createRun({
+      folder: join(root, 'second'),
+      resume: 50,
+      captureConsole: false,
+      systemEverySeconds: 0,
+    });
     await run.finish();
     expect((await list()).find(({ name }) => name === 'second')).toMatchObject({ notes: 'better', tags: ['c'] });
   });

@@ -76,9 +76,7 @@ export class Library {
   async open(id: string): Promise<OpenRun | undefined> {
     const entry = await this.find(id);
     if (!entry) return undefined;
-    const opening =
-      this.held.get(entry.folder) ??
-      hold(entry.folder);
+    const opening = this.held.get(entry.folder) ?? hold(entry.folder);
     // The map's order is the order of use: the first is the one to close.
     this.held.delete(entry.folder);
     this.held.set(entry.folder, opening);

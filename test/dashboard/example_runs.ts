@@ -92,7 +92,10 @@ export class ExampleRun {
         image,
         truth,
         prediction,
-        metrics: { edit_distance: distance(prediction, truth) / Math.max(1, truth.length), confidence: 1 - chance * this.random.float() },
+        metrics: {
+          edit_distance: distance(prediction, truth) / Math.max(1, truth.length),
+          confidence: 1 - chance * this.random.float(),
+        },
       };
     });
     const right = rows.filter((row) => row.prediction === row.truth).length / rows.length;
@@ -105,7 +108,15 @@ export class ExampleRun {
   }
 
   private misread(token: string): string {
-    const twins: Record<string, string> = { x: 'n', '1': 'l', '\\alpha': 'a', '\\beta': 'B', '+': 't', '0': 'O', '2': 'z' };
+    const twins: Record<string, string> = {
+      x: 'n',
+      '1': 'l',
+      '\\alpha': 'a',
+      '\\beta': 'B',
+      '+': 't',
+      '0': 'O',
+      '2': 'z',
+    };
     return twins[token] ?? (/^[a-z0-9]$/.test(token) ? this.random.pick(['v', 'u', '7', 'q']) : token);
   }
 }

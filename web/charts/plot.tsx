@@ -32,7 +32,11 @@ export function Plot({ label, curves, axis, log, smoothing, zoom, height, onZoom
 
   useEffect(() => {
     const style = getComputedStyle(box.current!);
-    const ink = { text: style.getPropertyValue('--muted'), line: style.getPropertyValue('--line'), font: style.fontFamily };
+    const ink = {
+      text: style.getPropertyValue('--muted'),
+      line: style.getPropertyValue('--line'),
+      font: style.fontFamily,
+    };
     const chart = new uPlot(
       options({
         curves,

@@ -11,7 +11,8 @@ describe('smooth', () => {
   it('is the debiased exponential average where points stand evenly', () => {
     // With weight 1/2: 1; (1/2·1 + 2)/(1/2 + 1); (1/4·1 + 1/2·2 + 4)/(1/4 + 1/2 + 1).
     const expected = [1, 2.5 / 1.5, 5.25 / 1.75];
-    for (const [i, value] of smooth([10, 20, 30], [1, 2, 4], 0.5).entries()) expect(value).toBeCloseTo(expected[i]!, 12);
+    for (const [i, value] of smooth([10, 20, 30], [1, 2, 4], 0.5).entries())
+      expect(value).toBeCloseTo(expected[i]!, 12);
   });
 
   it('forgets across a gap', () => {
