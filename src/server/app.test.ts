@@ -160,7 +160,7 @@ describe('changing', () => {
   it('does not delete a run that is being written', async () => {
     const run = await createRun({ folder: join(root, 'busy'), captureConsole: false, systemEverySeconds: 0 });
     const response = await change('DELETE', `/api/runs/${run.record.id}`, undefined);
-    expect(response.status).toBe(400);
+    expect(response.status).toBe(409);
     expect(((await response.json()) as { error: string }).error).toMatch(/still being written/);
     await run.finish();
   });

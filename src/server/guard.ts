@@ -105,6 +105,6 @@ export const changeCheck: MiddlewareHandler = async (context, next) => {
 };
 
 /** The shape of every refusal and fault. */
-export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 415 | 500, message: string) {
+export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 409 | 415 | 500, message: string) {
   return context.json({ error: message }, status);
 }

@@ -3,7 +3,6 @@
 import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { InputError } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { FILES } from './schema.ts';
 
@@ -28,13 +27,12 @@ export async function editRun(folder: string, edits: Edits): Promise<void> {
   await writeAtomically(join(folder, FILES.edits), text);
 }
 
-/** Removes a run's records. Other files of the folder (adapters, checkpoints) stay, and so does then the folder. */
-export async function deleteRun(folder: string, status: string): Promise<void> {
-  if (status === 'running') throw new InputError(`${folder}: is still being written; end its process first.`);
-  // run.json goes first: a removal cut short then leaves no run that looks whole.
-  for (const name of [FILES.run, ...Object.values(FILES)]) {
-    await rm(join(folder, name), { recursive: true, force: true });
-  }
+/** What the tracker writes into a run's folder; run.json first, so that a removal cut short leaves no run. */
+export const RECORDS: readonly string[] = [...Object.values(FILES), 'swanlog', 'tensorboard'];
+
+/** Removes a run's records. What else lies in the folder (adapters, checkpoints) stays, and so does then the folder. */
+export async function deleteRecords(folder: string): Promise<void> {
+  for (const name of RECORDS) await rm(join(folder, name), { recursive: true, force: true });
   await rmdir(folder).catch((error: NodeJS.ErrnoException) => {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes(error.code ?? '')) throw error;
   });
