@@ -1,7 +1,7 @@
 // texlens ui: the dashboard, a web page that shows a folder of runs while they go on and afterwards.
-import { spawn } from 'node:child_process';
 import { Command, InvalidArgumentError } from 'commander';
 import { say } from '../../shared/log.ts';
+import { openBrowser } from '../dashboard.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags {
@@ -32,7 +32,9 @@ export function command(): Command {
       say(`dashboard of ${root}: ${served.url}   (Ctrl-C stops it)`);
       if (flags.json) printJson({ url: served.url, runs: root });
       if (flags.open) openBrowser(served.url);
-      await new Promise<void>((resolve) => process.once('SIGINT', resolve).once('SIGTERM', resolve));
+      // 'disconnect': the command that started this one has ended.
+      const ends = ['SIGINT', 'SIGTERM', 'disconnect'];
+      await new Promise<void>((resolve) => ends.map((event) => process.once(event, () => resolve())));
       await served.close();
     });
 }
@@ -41,17 +43,4 @@ function portNumber(text: string): number {
   const port = Number(text);
   if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('expected a whole number from 0 to 65535.');
   return port;
-}
-
-/** Opens an address in the reader's browser; where none can be started the address on the terminal remains. */
-export function openBrowser(url: string): void {
-  const [program, ...args]: [string, ...string[]] =
-    process.platform === 'darwin'
-      ? ['open', url]
-      : process.platform === 'win32'
-        ? ['rundll32', 'url.dll,FileProtocolHandler', url]
-        : ['xdg-open', url];
-  const child = spawn(program, args, { stdio: 'ignore', detached: true });
-  child.on('error', () => say(`no browser could be opened (${program} is missing); open the address above yourself`));
-  child.unref();
 }
