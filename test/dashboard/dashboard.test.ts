@@ -169,7 +169,7 @@ describe.skipIf(reason !== null)(title, () => {
       expect.arrayContaining([expect.stringContaining('wide-r32'), expect.stringContaining('base-r8')]),
     );
     await expect.poll(() => page.locator('[data-chart="train/loss"] .legend li').count()).toBe(2);
-    await page.keyboard.press('3');
+    await page.keyboard.press('4');
     const lines = page.locator('table.config tbody').first().locator('tr');
     await lines.first().waitFor();
     const keys = await lines.locator('th').allTextContents();
@@ -231,7 +231,7 @@ describe.skipIf(reason !== null)(title, () => {
     await page.locator('[data-row="0"]').focus();
     await page.keyboard.press('Enter');
     await page.locator('.run-head h1', { hasText: 'base-r8' }).waitFor();
-    await page.keyboard.press('3');
+    await page.keyboard.press('4');
     await page.locator('table.config').first().waitFor();
     await page.keyboard.press('u');
     await page.locator('table.runs').waitFor();
@@ -282,9 +282,10 @@ describe.skipIf(reason !== null)(title, () => {
     await page.locator(`[data-chart] .legend b`).first().waitFor();
     for (const [key, ready] of [
       ['2', '.prediction'],
-      ['3', 'table.config'],
-      ['4', '.machine'],
-      ['5', '.console .line'],
+      ['3', '.artifacts pre'],
+      ['4', 'table.config'],
+      ['5', '.machine'],
+      ['6', '.console .line'],
     ] as const) {
       await page.keyboard.press(key);
       await page.locator(ready).first().waitFor();

@@ -45,6 +45,11 @@ export async function writeHostileRun(folder: string): Promise<void> {
       metrics: { [EVIL_TEXT]: 0.5 },
     })),
   });
+  run.text(EVIL_TEXT, EVIL_TEXT, 3);
+  run.checkpoint({ step: 3, path: EVIL_TEXT });
+  const picture = join(folder, 'evil.png');
+  await writeFile(picture, Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.from(EVIL_TEXT)]));
+  await run.image(EVIL_TEXT, [{ path: picture, caption: EVIL_TEXT }], 3);
   await run.finish({ error: new Error(EVIL_TEXT) });
   const lines = [EVIL_TEXT, '\u001b]8;;javascript:globalThis.pwned=1\u0007link\u001b]8;;\u0007', '\u202egnp.exe'];
   await writeFile(

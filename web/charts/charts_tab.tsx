@@ -125,7 +125,7 @@ function ChartToolbar({ filter, onFilter }: { filter: string; onFilter: (text: s
 }
 
 /** What stands first among groups, and within one: what training watches most. */
-const FIRST = [/^train$/, /^eval$/, /(^|\/)loss$/, /exact/, /distance/];
+const FIRST = [/^train$/, /^eval$/, /(^|\/)loss$/, /exact/, /distance/, /grad_norm/, /learning_rate/];
 
 function rank(name: string): number {
   const place = FIRST.findIndex((pattern) => pattern.test(name));

@@ -10,7 +10,7 @@ export const en = {
   skipToContent: 'Skip to the content',
   runs: 'Runs',
   allRuns: 'All runs',
-  theme: { label: 'Theme', system: 'System', light: 'Light', dark: 'Dark' },
+  theme: { label: 'Theme', system: 'Auto', light: 'Light', dark: 'Dark' },
   live: 'Live',
   liveHint: 'New points appear by themselves',
   offline: 'Disconnected',
@@ -82,6 +82,7 @@ export const en = {
     tabs: {
       charts: 'Charts',
       predictions: 'Predictions',
+      artifacts: 'Artifacts',
       config: 'Configuration',
       system: 'System',
       console: 'Console',
@@ -138,6 +139,12 @@ export const en = {
     empty: 'empty',
     more: 'Show more',
     exactShare: (right: number, all: number) => `${right} of ${all} right`,
+  },
+  artifacts: {
+    emptyTitle: 'Nothing else was recorded',
+    emptyHint: 'Checkpoints, images and texts of a run appear here.',
+    checkpoints: 'Checkpoints',
+    best: 'best',
   },
   config: {
     filter: 'Filter keys and values',

@@ -8,7 +8,7 @@ export const zh: Dictionary = {
   skipToContent: '跳到正文',
   runs: '运行',
   allRuns: '全部运行',
-  theme: { label: '主题', system: '跟随系统', light: '浅色', dark: '深色' },
+  theme: { label: '主题', system: '自动', light: '浅色', dark: '深色' },
   live: '实时',
   liveHint: '新的数据会自动出现',
   offline: '连接已断开',
@@ -77,7 +77,7 @@ export const zh: Dictionary = {
     failed: '未能保存',
   },
   run: {
-    tabs: { charts: '图表', predictions: '预测', config: '配置', system: '系统', console: '控制台' },
+    tabs: { charts: '图表', predictions: '预测', artifacts: '产物', config: '配置', system: '系统', console: '控制台' },
     missingTitle: '找不到这个运行',
     missingHint: '它可能已被删除，或在另一个文件夹中。',
     remove: (name) => `从对比中移除 ${name}`,
@@ -130,6 +130,12 @@ export const zh: Dictionary = {
     empty: '空',
     more: '显示更多',
     exactShare: (right, all) => `${all} 个中 ${right} 个正确`,
+  },
+  artifacts: {
+    emptyTitle: '没有记录其他内容',
+    emptyHint: '运行的检查点、图片和文本会出现在这里。',
+    checkpoints: '检查点',
+    best: '最佳',
   },
   config: {
     filter: '筛选键和值',

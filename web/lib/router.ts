@@ -1,7 +1,7 @@
 // The page's address: a hash, so that the dashboard works under any path of any proxy. Run ids are always encoded.
 import { computed, signal } from '@preact/signals';
 
-export const TABS = ['charts', 'predictions', 'config', 'system', 'console'] as const;
+export const TABS = ['charts', 'predictions', 'artifacts', 'config', 'system', 'console'] as const;
 export type Tab = (typeof TABS)[number];
 
 export type Route = { page: 'runs' } | { page: 'run'; ids: string[]; tab: Tab };

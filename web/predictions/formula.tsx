@@ -43,7 +43,7 @@ export function Formula({ latex }: { latex: string }) {
     };
   }, [latex]);
   return (
-    <>
+    <div class="formula-box">
       <div ref={box} class="formula" hidden={failure !== null} />
       {latex.trim() === '' && <span class="muted">({words.empty})</span>}
       {failure !== null && (
@@ -51,7 +51,7 @@ export function Formula({ latex }: { latex: string }) {
           {words.cannotRender}: {failure}
         </p>
       )}
-    </>
+    </div>
   );
 }
 

@@ -1,5 +1,6 @@
 // One run, or several laid over one another: their heading, and the tab that the address names.
 
+import { ArtifactsTab } from '../artifacts/artifacts_tab.tsx';
 import { ChartsTab } from '../charts/charts_tab.tsx';
 import { ConfigTab } from '../config/config_tab.tsx';
 import { ConsoleTab } from '../console/console_tab.tsx';
@@ -24,6 +25,7 @@ export interface TabProps {
 const TAB_VIEWS: Readonly<Record<Tab, (props: TabProps) => preact.JSX.Element>> = {
   charts: ChartsTab,
   predictions: PredictionsTab,
+  artifacts: ArtifactsTab,
   config: ConfigTab,
   system: SystemTab,
   console: ConsoleTab,

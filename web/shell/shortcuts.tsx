@@ -10,7 +10,7 @@ export function Shortcuts({ onClose }: { onClose: () => void }) {
     [['Enter'], words.open],
     [['x'], words.select],
     [['c'], words.compare],
-    [['1', '…', '5'], words.tabs],
+    [['1', '…', '6'], words.tabs],
     [['u'], words.back],
     [['←', '→'], words.evaluations],
     [['+', '−', '←', '→', '0'], words.zoom],
