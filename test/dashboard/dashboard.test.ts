@@ -1,6 +1,6 @@
 // The dashboard in a real browser, over runs that the tracker writes: live points, predictions, comparing, editing and
 // deleting, keyboard and language; and that nothing in a run can execute. What runs in the page is given as text.
-import { appendFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -178,6 +178,29 @@ describe.skipIf(reason !== null)(title, () => {
     await page.keyboard.press('2');
     await page.locator('.prediction').first().waitFor();
     expect(await page.locator('.prediction').first().locator('.pane').count()).toBe(4);
+  });
+
+  it('scrolls a thousand runs by keyboard with a screenful of rows', async () => {
+    const many = join(root, 'many');
+    const text = await readFile(join(root, 'base-r8', 'run.json'), 'utf8');
+    for (let i = 0; i < 1000; i++) {
+      const id = String(i).padStart(21, '0');
+      await mkdir(join(many, id), { recursive: true });
+      await writeFile(join(many, id, 'run.json'), JSON.stringify({ ...JSON.parse(text), id, name: `run number ${i}` }));
+    }
+    const own = await serve({ root: many, host: '127.0.0.1', port: 0 });
+    const other = await context.newPage();
+    await other.goto(own.url);
+    await other.locator('.page-head', { hasText: '1,000 runs' }).waitFor();
+    await other.locator('th.name button').click();
+    await other.locator('[data-row="0"]').focus();
+    await other.keyboard.press('End');
+    await other.locator('[data-row="999"]', { hasText: 'run number 0' }).waitFor();
+    expect(await other.locator('table.runs tbody tr').count()).toBeLessThan(60);
+    await other.keyboard.press('Enter');
+    await other.locator('.run-head h1', { hasText: 'run number 0' }).waitFor();
+    await own.close();
+    await rm(many, { recursive: true });
   });
 
   it('keeps notes and tags that are edited', async () => {

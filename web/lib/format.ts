@@ -7,13 +7,14 @@ export function formatNumber(value: number | null | undefined): string {
   if (value === 0) return '0';
   const size = Math.abs(value);
   if (size < 1e-3 || size >= 1e7) return value.toExponential(2).replace(/\.?0*e\+?/, 'e');
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value) || size >= 1000) return Math.round(value).toLocaleString('en-US');
   return String(Number(value.toPrecision(4)));
 }
 
-/** 75 s → "1m 15s"; two units at most. */
+/** 75 s → "1m 15s", 1.25 s → "1.3s"; two units at most. */
 export function formatDuration(milliseconds: number): string {
-  const seconds = Math.max(0, Math.round(milliseconds / 1000));
+  if (milliseconds < 10_000) return `${Number((Math.max(0, milliseconds) / 1000).toPrecision(2))}s`;
+  const seconds = Math.round(milliseconds / 1000);
   const units: [string, number][] = [
     ['d', 86_400],
     ['h', 3600],
@@ -21,7 +22,6 @@ export function formatDuration(milliseconds: number): string {
     ['s', 1],
   ];
   const first = units.findIndex(([, size]) => seconds >= size);
-  if (first < 0) return '0s';
   let rest = seconds;
   const parts: string[] = [];
   for (const [name, size] of units.slice(first, first + 2)) {
