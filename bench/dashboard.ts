@@ -24,7 +24,8 @@ for (let step = 1; step <= STEPS; step++) {
 await big.finish();
 
 const small = await createRun({ folder: join(root, 'run-0'), ...quiet });
-for (let step = 1; step <= 100; step++) small.log({ 'train/loss': 1 / step, 'train/grad_norm': 1, 'eval/loss': 2 / step }, step);
+for (let step = 1; step <= 100; step++)
+  small.log({ 'train/loss': 1 / step, 'train/grad_norm': 1, 'eval/loss': 2 / step }, step);
 await small.finish();
 const text = await readFile(join(root, 'run-0', 'run.json'), 'utf8');
 for (let i = 1; i < RUNS; i++) {

@@ -18,7 +18,6 @@ const FONTS = `<?xml version="1.0"?>
 </fontconfig>
 `;
 
-
 /** Why no browser test can run here, or null when they can. */
 export function missingBrowser(): string | null {
   const { CHROMIUM_PATH } = process.env;

@@ -141,7 +141,8 @@ describe.skipIf(reason !== null)(title, () => {
     await page.locator('.prediction').first().waitFor();
     expect(await page.locator('.prediction').count()).toBe(3);
     await expect.poll(() => page.locator('.prediction .katex').count()).toBe(6);
-    const decoded = "document.querySelector('.picture').decode().then(() => document.querySelector('.picture').naturalWidth)";
+    const decoded =
+      "document.querySelector('.picture').decode().then(() => document.querySelector('.picture').naturalWidth)";
     expect(await page.evaluate(decoded)).toBeGreaterThan(10);
     // Back to the first evaluation, where readings go wrong most.
     await page.getByRole('slider').focus();

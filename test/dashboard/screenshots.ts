@@ -48,7 +48,9 @@ const served = await serve({ root, host: '127.0.0.1', port: 0 });
 const browser = await launchBrowser();
 const { runs } = (await (await fetch(`${served.url}api/runs`)).json()) as { runs: { id: string; name: string }[] };
 const id = (name: string): string => runs.find((run) => run.name === name)!.id;
-const three = RUNS.slice(0, 3).map(({ name }) => id(name)).join();
+const three = RUNS.slice(0, 3)
+  .map(({ name }) => id(name))
+  .join();
 
 interface Picture {
   file: string;
@@ -63,7 +65,12 @@ interface Picture {
 const PICTURES: readonly Picture[] = [
   { file: 'runs', hash: '#/', ready: 'table.runs', height: 400 },
   { file: 'charts', hash: `#/runs/${three}/charts`, ready: '[data-chart] .legend', stored: { smoothing: 0.9 } },
-  { file: 'predictions', hash: `#/runs/${id('latex-ocr r64')}/predictions`, ready: '.katex', stored: { onlyWrong: true } },
+  {
+    file: 'predictions',
+    hash: `#/runs/${id('latex-ocr r64')}/predictions`,
+    ready: '.katex',
+    stored: { onlyWrong: true },
+  },
   { file: 'configuration', hash: `#/runs/${three}/config`, ready: 'table.config', height: 480 },
   {
     file: 'dark',
@@ -84,7 +91,9 @@ for (const { file, hash, ready, height = 800, dark = false, locale = 'en-US', st
   });
   const page = await context.newPage();
   for (const [key, value] of Object.entries(stored))
-    await page.addInitScript(`localStorage.setItem(${JSON.stringify(`texlens.${key}`)}, ${JSON.stringify(JSON.stringify(value))})`);
+    await page.addInitScript(
+      `localStorage.setItem(${JSON.stringify(`texlens.${key}`)}, ${JSON.stringify(JSON.stringify(value))})`,
+    );
   await page.goto(served.url + hash);
   await page.locator(ready).first().waitFor();
   if (file === 'predictions') await page.getByRole('slider').fill('1');

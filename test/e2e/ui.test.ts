@@ -16,7 +16,9 @@ beforeAll(async () => {
 afterAll(() => rm(root, { recursive: true, force: true }));
 
 const ui = (...args: string[]): ChildProcess =>
-  spawn(process.execPath, [MAIN, 'ui', '--runs', root, '--json', ...args], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  spawn(process.execPath, [MAIN, 'ui', '--runs', root, '--json', ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
 
 const printed = async (child: ChildProcess): Promise<{ url: string }> =>
   JSON.parse(String((await once(child.stdout!, 'data'))[0])) as { url: string };
