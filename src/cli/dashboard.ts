@@ -7,7 +7,9 @@ import { say } from '../shared/log.ts';
 export function startDashboard(root: string): () => void {
   const main = fileURLToPath(new URL('./main.js', import.meta.url));
   // Over the channel the other process notices the end of this one, however it ends.
-  const child = spawn(process.execPath, [main, 'ui', '--runs', root], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = spawn(process.execPath, [main, 'ui', '--runs', root], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
   child.on('error', (error) => say(`the dashboard cannot be started (${error.message}); the run goes on without it`));
   child.unref();
   child.channel?.unref();

@@ -19,6 +19,7 @@ export function ConfigTab({ runs }: TabProps) {
     () => linesOf(runs.map((run) => flatten({ ...run.environment, ...(run.git ? { git: run.git } : {}) }))),
     [runs],
   );
+  const results = useMemo(() => linesOf(runs.map((run) => flatten(run.summary))), [runs]);
   const different = lines.filter((line) => line.differs).length;
   const reduced = several && onlyDifferences.value;
   const wanted = filter.trim().toLowerCase();
@@ -26,7 +27,6 @@ export function ConfigTab({ runs }: TabProps) {
     (!reduced || line.differs) &&
     (wanted === '' || [line.key, ...line.values].some((text) => text?.toLowerCase().includes(wanted)));
   const shown = lines.filter(keep);
-  const shownSurroundings = surroundings.filter(keep);
   return (
     <>
       <div class="toolbar config-toolbar">
@@ -56,12 +56,18 @@ export function ConfigTab({ runs }: TabProps) {
         <Notice title={wanted === '' && reduced ? words.same : words.noMatch} />
       )}
       {shown.length > 0 && <Lines lines={shown} runs={runs} title={words.key} />}
-      {shownSurroundings.length > 0 && (
-        <>
-          <h2 class="config-title">{words.environment}</h2>
-          <Lines lines={shownSurroundings} runs={runs} title={words.key} />
-        </>
-      )}
+      <Section title={words.summary} lines={results.filter(keep)} runs={runs} />
+      <Section title={words.environment} lines={surroundings.filter(keep)} runs={runs} />
+    </>
+  );
+}
+
+function Section({ title, lines, runs }: TabProps & { title: string; lines: readonly ConfigLine[] }) {
+  if (lines.length === 0) return null;
+  return (
+    <>
+      <h2 class="config-title">{title}</h2>
+      <Lines lines={lines} runs={runs} title={t.value.config.key} />
     </>
   );
 }

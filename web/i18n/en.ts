@@ -4,7 +4,6 @@ const plural = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en-US')} ${count === 1 ? one : many}`;
 
 export const en = {
-  languageName: 'English',
   switchLanguage: '中文',
   switchLanguageHint: 'Switch the language to Chinese',
   skipToContent: 'Skip to the content',
@@ -31,7 +30,6 @@ export const en = {
     failed: 'Failed',
     crashed: 'Crashed',
     aborted: 'Stopped',
-    unreadable: 'Unreadable',
   },
   runsPage: {
     search: 'Search name, tag, note or status',
@@ -90,10 +88,9 @@ export const en = {
     missingTitle: 'This run is not here',
     missingHint: 'It may have been deleted, or lies in another folder.',
     remove: (name: string) => `Take ${name} out of the comparison`,
-    show: (name: string) => `Show ${name}`,
     step: 'Step',
-    of: (step: string, total: string) => `${step} of ${total}`,
-    remaining: (span: string) => `about ${span} left`,
+    damaged: (count: number) =>
+      `${plural(count, 'line')} of its records could not be read and ${count === 1 ? 'is' : 'are'} left out`,
     whichRun: 'Run',
   },
   charts: {
@@ -155,6 +152,7 @@ export const en = {
     noMatch: 'No key matches',
     unset: 'not set',
     differs: (count: number) => `${plural(count, 'key')} ${count === 1 ? 'differs' : 'differ'}`,
+    summary: 'What it came to',
     environment: 'Environment',
   },
   system: {
@@ -182,8 +180,6 @@ export const en = {
     emptyTitle: 'Nothing was printed',
     noMatch: 'No line matches',
     lines: (count: number) => plural(count, 'line'),
-    copy: 'Copy',
-    copied: 'Copied',
   },
   shortcuts: {
     title: 'Keyboard',

@@ -2,7 +2,6 @@
 import type { Dictionary } from './en.ts';
 
 export const zh: Dictionary = {
-  languageName: '中文',
   switchLanguage: 'English',
   switchLanguageHint: '切换为英文',
   skipToContent: '跳到正文',
@@ -29,7 +28,6 @@ export const zh: Dictionary = {
     failed: '失败',
     crashed: '已崩溃',
     aborted: '已中止',
-    unreadable: '无法读取',
   },
   runsPage: {
     search: '搜索名称、标签、备注或状态',
@@ -81,10 +79,8 @@ export const zh: Dictionary = {
     missingTitle: '找不到这个运行',
     missingHint: '它可能已被删除，或在另一个文件夹中。',
     remove: (name) => `从对比中移除 ${name}`,
-    show: (name) => `显示 ${name}`,
     step: '步数',
-    of: (step, total) => `${step} / ${total}`,
-    remaining: (span) => `约剩 ${span}`,
+    damaged: (count) => `${count} 行无法读取，已略过`,
     whichRun: '运行',
   },
   charts: {
@@ -146,6 +142,7 @@ export const zh: Dictionary = {
     noMatch: '没有匹配的键',
     unset: '未设置',
     differs: (count) => `${count} 个键不同`,
+    summary: '结果',
     environment: '环境',
   },
   system: {
@@ -173,8 +170,6 @@ export const zh: Dictionary = {
     emptyTitle: '没有输出',
     noMatch: '没有匹配的行',
     lines: (count) => `${count.toLocaleString('en-US')} 行`,
-    copy: '复制',
-    copied: '已复制',
   },
   shortcuts: {
     title: '键盘快捷键',

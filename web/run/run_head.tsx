@@ -33,6 +33,7 @@ export function RunHead({ runs, tab, onChanged }: RunHeadProps) {
 function OneRun({ run, onChanged }: { run: RunDetail; onChanged: () => void }) {
   const words = t.value;
   const [editing, setEditing] = useState(false);
+  const damaged = Object.values(run.damagedLines).reduce((sum, count) => sum + count, 0);
   return (
     <>
       <div class="page-head">
@@ -60,6 +61,7 @@ function OneRun({ run, onChanged }: { run: RunDetail; onChanged: () => void }) {
         <span>{run.path}</span>
       </p>
       {run.error !== null && <p class="run-error">{run.error}</p>}
+      {damaged > 0 && <p class="run-error">{words.run.damaged(damaged)}</p>}
       {run.notes !== '' && <p class="run-notes">{run.notes}</p>}
       {editing && <EditDialog run={run} onClose={() => setEditing(false)} onDone={onChanged} />}
     </>

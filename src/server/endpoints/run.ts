@@ -13,13 +13,11 @@ export const run = (library: Library) =>
     const { meta } = reader;
     return context.json({
       ...summaryOf(id, { path: entry.path, meta }),
-      sessions: meta.sessions,
       config: meta.config,
       summary: meta.summary,
       git: meta.git,
       environment: meta.environment,
       hardware: meta.hardware,
-      exports: meta.exports,
       keys: reader.keys(),
       systemKeys: reader.systemKeys(),
       checkpoints: reader.checkpoints(),
