@@ -194,6 +194,8 @@ describe.skipIf(reason !== null)(title, () => {
     await other.goto(own.url);
     await other.locator('.page-head', { hasText: '1,000 runs' }).waitFor();
     await other.locator('th.name button').click();
+    await other.locator('th.name[aria-sort]').waitFor();
+    await other.locator('[data-row="0"]', { hasText: 'run number 999' }).waitFor();
     await other.locator('[data-row="0"]').focus();
     await other.keyboard.press('End');
     await other.locator('[data-row="999"]', { hasText: 'run number 0' }).waitFor();

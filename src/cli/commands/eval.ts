@@ -7,8 +7,8 @@ import { MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { say } from '../../shared/log.ts';
 import { scoreModel } from '../../train/score.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { whole } from '../numbers.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
+import { whole } from '../numbers.ts';
 import { printJson, sayTable, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {

@@ -5,7 +5,6 @@ import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
-
 interface Flags extends HubFlags {
   out?: string;
   cacheDir?: string;

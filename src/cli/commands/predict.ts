@@ -14,8 +14,8 @@ import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { whole } from '../numbers.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
+import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {
