@@ -97,3 +97,11 @@ it('files import each other in no circle, not even types', () => {
   files.forEach(visit);
   expect(circles).toEqual([]);
 });
+
+it('web reaches src through the type of the server alone', () => {
+  const web = fileURLToPath(new URL('../web/', import.meta.url));
+  const lines = readdirSync(web, { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.tsx?$/.test(file))
+    .flatMap((file) => readFileSync(join(web, file), 'utf8').match(/.*from '[./]*\/src\/.*/g) ?? []);
+  expect(lines).toEqual(["import type { Api } from '../../src/server/app.ts';"]);
+});

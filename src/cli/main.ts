@@ -29,6 +29,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'teach the bundled model handwritten sums, in a few minutes',
     load: () => import('./commands/demo.ts'),
   },
+  ui: { summary: 'the dashboard: watch and compare runs in a browser', load: () => import('./commands/ui.ts') },
   doctor: { summary: 'what this machine can run, and why not', load: () => import('./commands/doctor.ts') },
 };
 

@@ -5,6 +5,7 @@ import { basename, join, relative, resolve, sep } from 'node:path';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { LineReader, type LineSlice, sliceLines } from './lines.ts';
 import { isAlive } from './machine.ts';
+import { readEdits } from './manage.ts';
 import {
   type CheckpointEvent,
   ConsoleLine,
@@ -74,7 +75,7 @@ export async function readMeta(folder: string): Promise<RunMeta | null> {
   try {
     const run = RunFile.parse(JSON.parse(text));
     const gone = run.status === 'running' && !isAlive(run.process, run.heartbeat);
-    return { ...run, status: gone ? 'crashed' : run.status };
+    return { ...run, ...(await readEdits(folder)), status: gone ? 'crashed' : run.status };
   } catch (error) {
     throw new InputError(`${file}: expected a run as texlens writes it (${messageOf(error)}).`);
   }

@@ -5,6 +5,7 @@
 //   system.jsonl    {time, values} of the machine
 //   console.jsonl   {time, level, line} of what was printed
 //   media/          images, named after their content
+//   edits.json      tags and notes changed by somebody else than the process that writes the run
 // Times are milliseconds since 1970 in lines and ISO 8601 in run.json. JSONL files only ever grow.
 import { z } from 'zod';
 
@@ -17,6 +18,7 @@ export const FILES = {
   system: 'system.jsonl',
   console: 'console.jsonl',
   media: 'media',
+  edits: 'edits.json',
 } as const;
 
 /** A number, or the name of one that JSON lacks. */

@@ -1,5 +1,5 @@
 // texlens runs: the recorded runs of a folder: list, show, compare, export, delete.
-import { readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { Command, Option } from 'commander';
@@ -10,6 +10,7 @@ import { formatBytes, say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { exportRun } from '../../tracker/export/export_run.ts';
 import { EXPORTER_NAMES, type ExporterName } from '../../tracker/exporters/index.ts';
+import { deleteRecords, RECORDS } from '../../tracker/manage.ts';
 import { listRuns, openRun, type RunEntry, type RunReader, readMeta } from '../../tracker/reader.ts';
 import { type ConsoleLine, FILES } from '../../tracker/schema.ts';
 import { type Cell, printJson, sayTable, withJsonOption } from '../output.ts';
@@ -208,18 +209,11 @@ async function remove(names: string[], flags: Flags & { models?: boolean; yes?: 
     throw new InputError('nothing was deleted');
   for (const { folder } of entries) {
     if (flags.models) await rm(folder, { recursive: true });
-    else {
-      for (const name of RECORDS) await rm(join(folder, name), { recursive: true, force: true });
-      // The folder goes too, unless the run left something else in it.
-      await rmdir(folder).catch(() => {});
-    }
+    else await deleteRecords(folder);
   }
   say(`deleted: ${entries.map(({ path }) => path).join(', ')}`);
   if (flags.json) printJson({ deleted: entries.map(({ path }) => path), models: flags.models === true });
 }
-
-/** What the tracker itself wrote into a run's folder; run.json first, so that a removal cut short leaves no run. */
-const RECORDS = [...Object.values(FILES), 'swanlog', 'tensorboard'];
 
 async function confirmed(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) throw new InputError(`${question} Nobody can be asked here: give --yes.`);

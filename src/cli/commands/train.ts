@@ -1,5 +1,6 @@
 // texlens train: fine-tunes a model as a YAML run configuration says.
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { openBackend } from '../../backends/open.ts';
 import { resolveModel } from '../../hub/resolve.ts';
@@ -8,6 +9,7 @@ import { say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
+import { startDashboard } from '../dashboard.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
@@ -16,6 +18,7 @@ import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
 interface Flags extends ExportSettings, HubFlags {
   resume?: boolean;
   threads?: number;
+  ui?: boolean;
   json?: boolean;
 }
 
@@ -25,12 +28,13 @@ export function command(): Command {
     .argument('<config>', 'the run configuration, such as recipes/latex-ocr.yaml')
     .option('--resume', 'go on from the newest checkpoint of the output folder')
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
+    .option('--ui', 'serve the dashboard while the run goes on (texlens ui, in a process of its own)')
     .option('--swanlab-key <key>', 'API key for --track swanlab-cloud; else SWANLAB_API_KEY or its netrc')
     .option('--swanlab-host <address>', 'a self-hosted SwanLab; else SWANLAB_API_HOST, its netrc or the cloud')
     .option('--swanlab-logdir <folder>', 'where --track swanlab writes; else SWANLAB_LOGDIR or swanlog/ in the output')
     .addHelpText(
       'after',
-      '\nExamples:\n  texlens train recipes/latex-ocr.yaml\n  texlens train recipes/latex-ocr.yaml --lr 5e-5 --set lora.r=16 --output runs/r16\n  texlens train recipes/latex-ocr.yaml --resume\n  texlens train recipes/latex-ocr.yaml --track swanlab --track tensorboard',
+      '\nExamples:\n  texlens train recipes/latex-ocr.yaml\n  texlens train recipes/latex-ocr.yaml --lr 5e-5 --set lora.r=16 --output runs/r16\n  texlens train recipes/latex-ocr.yaml --resume\n  texlens train recipes/latex-ocr.yaml --ui\n  texlens train recipes/latex-ocr.yaml --track swanlab --track tensorboard',
     )
     .action(async (file: string, flags: Flags, self: Command) => {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
@@ -39,7 +43,8 @@ export function command(): Command {
       const config = parseRunConfig(text, file, overridesFrom(self));
       config.model = await resolveModel(config.model, flags);
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
-      const result = await runTraining(config, opened, flags.resume === true, flags);
+      const stop = flags.ui ? startDashboard(dirname(config.output)) : undefined;
+      const result = await runTraining(config, opened, flags.resume === true, flags).finally(stop);
       say(`done: ${result.steps} steps, ${result.output}`);
       if (flags.json) printJson(result);
     });

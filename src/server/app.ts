@@ -1,0 +1,47 @@
+// The dashboard's server: its checks, its endpoints and the page. `Api` is all that web/ knows of it.
+import { Hono } from 'hono';
+import { InputError, messageOf } from '../shared/errors.ts';
+import { consoleLines } from './endpoints/console.ts';
+import { deleteRun } from './endpoints/delete_run.ts';
+import { editRun } from './endpoints/edit_run.ts';
+import { evaluation } from './endpoints/evaluation.ts';
+import { live } from './endpoints/live.ts';
+import { media } from './endpoints/media.ts';
+import { run } from './endpoints/run.ts';
+import { runs } from './endpoints/runs.ts';
+import { series } from './endpoints/series.ts';
+import { type Access, changeCheck, headers, hostCheck, refuse, tokenCheck } from './guard.ts';
+import { Library } from './library.ts';
+import { staticFiles, WEB_FOLDER } from './static_files.ts';
+
+export interface AppOptions {
+  /** the folder of runs */
+  readonly root: string;
+  readonly access: Access;
+  /** how often files are looked at while a page is open */
+  readonly intervalMs?: number;
+}
+
+const api = (library: Library, intervalMs: number) =>
+  new Hono()
+    .route('/', runs(library))
+    .route('/', run(library))
+    .route('/', editRun(library))
+    .route('/', deleteRun(library))
+    .route('/', series(library))
+    .route('/', evaluation(library))
+    .route('/', media(library))
+    .route('/', consoleLines(library))
+    .route('/', live(library, intervalMs));
+
+/** The type of the endpoints under /api. */
+export type Api = ReturnType<typeof api>;
+
+export function createApp({ root, access, intervalMs = 1000 }: AppOptions): { fetch: Hono['fetch'] } {
+  return new Hono()
+    .use(headers, hostCheck(access), tokenCheck(access), changeCheck)
+    .route('/api', api(new Library(root, intervalMs), intervalMs))
+    .use(staticFiles(WEB_FOLDER))
+    .notFound((context) => refuse(context, 404, `nothing is at ${context.req.path}`))
+    .onError((error, context) => refuse(context, error instanceof InputError ? 400 : 500, messageOf(error)));
+}

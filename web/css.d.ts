@@ -1,0 +1,2 @@
+// Stylesheets are the bundler's matter.
+declare module '*.css';

@@ -1,0 +1,57 @@
+// The bar on top: home, whether the page is live, language, theme, help.
+import { switchLanguage, t } from '../i18n/index.ts';
+import { connected } from '../lib/live.ts';
+import { RUNS_LINK } from '../lib/router.ts';
+import { dark, THEMES, theme } from '../lib/theme.ts';
+import './header.css';
+
+export function Header({ onHelp }: { onHelp: () => void }) {
+  const words = t.value;
+  const nextTheme = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]!;
+  return (
+    <header class="top">
+      <a class="brand" href={RUNS_LINK}>
+        <img src="icon.svg" alt="" width="22" height="22" />
+        texlens
+      </a>
+      <span class="grow" />
+      <span
+        class={`connection ${connected.value ? 'on' : 'off'}`}
+        role="status"
+        title={connected.value ? words.liveHint : words.offlineHint}
+      >
+        {connected.value ? words.live : words.offline}
+      </span>
+      <button
+        type="button"
+        class="plain"
+        onClick={switchLanguage}
+        aria-label={words.switchLanguageHint}
+        data-testid="language"
+      >
+        {words.switchLanguage}
+      </button>
+      <button
+        type="button"
+        class="plain"
+        onClick={() => {
+          theme.value = nextTheme;
+        }}
+        aria-label={`${words.theme.label}: ${words.theme[theme.value]}`}
+        title={words.theme.label}
+      >
+        <span aria-hidden="true">{theme.value === 'system' ? '◐' : dark.value ? '☾' : '☼'}</span>
+        <span class="wide-only">{words.theme[theme.value]}</span>
+      </button>
+      <button
+        type="button"
+        class="plain icon"
+        onClick={onHelp}
+        aria-label={words.shortcuts.title}
+        title={words.shortcuts.title}
+      >
+        ?
+      </button>
+    </header>
+  );
+}
