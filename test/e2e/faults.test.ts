@@ -161,8 +161,8 @@ describe('models and adapters', () => {
   it('an adapter of another base names every culprit key', async () => {
     const message = await fault(2, ...predict(at('base'), '--adapter', join(GOLDEN, 'model', 'tiny', 'adapter')));
     const key = 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight';
-    expect(message).toContain(`misshapen: ${key} is [8, 64], expected [8, 128]`);
-    expect(message).toMatch(/layers\.1\.mlp\.down_proj\.lora_B\.weight is \[64, 8\], expected \[128, 8\]/);
+    expect(message).toContain(`misshapen: ${key} is [8, 64], expected [8, 192]`);
+    expect(message).toMatch(/layers\.1\.mlp\.down_proj\.lora_B\.weight is \[64, 8\], expected \[192, 8\]/);
   });
 
   it('an adapter whose keys fit no module is refused, not ignored', async () => {
