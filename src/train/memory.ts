@@ -145,8 +145,9 @@ export function fitMemory(
     const options = fewer && withFewerFeatures(one, room.bytes);
     return options ? planned(options) : null;
   };
-  const fullest = recompute === 'auto' ? () => planned({ ...wanted, recompute: true }) : () => plain;
-  const found = fitted(plain) ?? fitted(fullest());
+  const asItStands = fitted(plain);
+  const least = asItStands || recompute !== 'auto' ? plain : planned({ ...wanted, recompute: true });
+  const found = asItStands ?? fitted(least);
   if (found) return { ...found, room };
 
   const advice: string[] = [];
@@ -155,11 +156,11 @@ export function fitMemory(
     return one !== null;
   };
   if (recompute === false) advise('train.recompute: auto', fitted(planned({ ...wanted, recompute: true })));
-  if (!fewerFeatures) advise('train.feature_cache left out', fitted(fullest(), true));
+  if (!fewerFeatures) advise('train.feature_cache left out', fitted(least, true));
   for (const { settings, options } of smaller())
     if (advise(settings, fitted(planned({ ...options, recompute: recompute !== false })))) break;
   throw new InputError(
-    `the run needs ${tellNeed(fullest().need)}; ${room.told}. ` +
+    `the run needs ${tellNeed(least.need)}${least.options.recompute ? ', its layers recomputed' : ''}; ${room.told}. ` +
       (advice.length > 0
         ? `What would fit: ${advice.join('; or ')}.`
         : 'No smaller micro-batch would fit either: lower train.row_tokens or image.max_pixels, train fewer parameters ' +
