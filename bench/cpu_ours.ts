@@ -92,6 +92,7 @@ async function runSteps() {
     precision: 'f32',
     // The tower runs in every step, as the peer's does, though it is frozen.
     keepFeatures: null,
+    recompute: false,
   };
   const trainer = await Trainer.create(backend, config, options, tracePrograms(backend, config, options));
   // B is zero yet, so this is the loss of the plain model on the samples of the peer's first step.

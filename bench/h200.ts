@@ -26,8 +26,9 @@ randomWeights(backend, QWEN2_VL_2B);
 console.log(`weights in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 const samples = makeSamples(tokenizer, formulas, 256);
 const results: Record<string, unknown> = {};
-const SETTINGS: Record<string, { perStep: number; cached: boolean }> = {
+const SETTINGS: Record<string, { perStep: number; cached: boolean; recompute?: boolean }> = {
   tutorial: { perStep: 16, cached: false },
+  tutorialRecomputed: { perStep: 16, cached: false, recompute: true },
   best64: { perStep: 64, cached: false },
   best128: { perStep: 128, cached: false },
   cached64: { perStep: 64, cached: true },

@@ -8,13 +8,23 @@ import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
-const LORA = {
+export const LORA = {
   r: 64,
   alpha: 16,
   rslora: false,
   dropout: 0.05,
   targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
 };
+
+export interface BenchSettings {
+  /** samples of an optimiser step, in one packed micro-batch */
+  readonly perStep: number;
+  /** image features are made once, before the clock starts */
+  readonly cached: boolean;
+  readonly recompute?: boolean;
+  readonly steps: number;
+  readonly warmup: number;
+}
 
 export interface TrainingResult {
   readonly samplesPerSecond: number;
@@ -24,15 +34,11 @@ export interface TrainingResult {
   readonly losses: readonly number[];
 }
 
-/**
- * @param perStep samples of an optimiser step, in one packed micro-batch
- * @param cached image features are made once, before the clock starts
- */
 export async function benchTraining(
   backend: Backend,
   config: Qwen2VLConfig,
   samples: readonly EncodedSample[],
-  { perStep, cached, steps, warmup }: { perStep: number; cached: boolean; steps: number; warmup: number },
+  { perStep, cached, recompute = false, steps, warmup }: BenchSettings,
 ): Promise<TrainingResult> {
   const groups: number[][] = [];
   for (let at = 0; at + perStep <= samples.length; at += perStep)
@@ -53,6 +59,7 @@ export async function benchTraining(
     update: { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: 0, maxGradNorm: 1 },
     precision: 'bf16',
     keepFeatures: cached ? samples.length * 72 : 0,
+    recompute,
   };
   const trainer = await Trainer.create(backend, config, options, tracePrograms(backend, config, options));
   const one = (k: number) => {

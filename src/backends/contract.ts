@@ -10,6 +10,14 @@ export interface Executable {
   dispose(): Promise<void>;
 }
 
+/** What a program takes beside the states, in bytes. */
+export interface ProgramMemory {
+  /** its values: programs run one after another in the same bytes, so that of several the largest counts */
+  readonly shared: number;
+  /** its inputs and constants, which no other program uses */
+  readonly own: number;
+}
+
 export interface CompileOptions {
   /**
    * The weights, which are the float states that the program only reads, stay as they are while it lives, so a backend
@@ -32,6 +40,10 @@ export interface Backend {
   typeOf(name: string): TensorType;
   hasState(name: string): boolean;
   deleteState(name: string): void;
+  /** The memory of a card, in bytes; null where tensors lie in the machine's own. */
+  memory(): { readonly free: number; readonly total: number } | null;
+  /** What the graph takes once it is compiled. Nothing is made for it. */
+  needs(graph: Graph): ProgramMemory;
   /** Every state the graph names must exist, with the same type, when the program runs. */
   compile(graph: Graph, options?: CompileOptions): Promise<Executable>;
 }

@@ -90,6 +90,8 @@ export class Graph {
   readonly outputs = new Map<string, Value>();
   readonly writes: Write[] = [];
   readonly nodes: Node[] = [];
+  /** What each layer of a model reads, and how many nodes stood before it: see passes/recompute.ts. */
+  readonly checkpoints: { readonly value: Value; readonly at: number }[] = [];
   private readonly known = new Map<string, readonly Value[]>();
   private count = 0;
 
@@ -138,9 +140,17 @@ export class Graph {
     return this.constant(dtype === 'f32' ? Float32Array.of(value) : Int32Array.of(value), [], dtype);
   }
 
-  /** Adds a call of an op (or finds the equal one) and returns its outputs. */
-  apply<A extends Attrs>(op: OpDef<A>, inputs: readonly Value[], attrs: A): readonly Value[] {
-    const key = `${op.name} ${inputs.map((v) => v.id).join(',')} ${JSON.stringify(attrs)}`;
+  /** Marks where a layer begins, and what it reads; it changes no result. */
+  checkpoint(value: Value): void {
+    this.checkpoints.push({ value, at: this.nodes.length });
+  }
+
+  /**
+   * Adds a call of an op (or finds the equal one) and returns its outputs.
+   * @param again a call that stands beside the equal one, so that the same values are made a second time
+   */
+  apply<A extends Attrs>(op: OpDef<A>, inputs: readonly Value[], attrs: A, again = false): readonly Value[] {
+    const key = `${op.name} ${inputs.map((v) => v.id).join(',')} ${JSON.stringify(attrs)}${again ? ' again' : ''}`;
     const found = this.known.get(key);
     if (found) return found;
     for (const input of inputs) if (input.graph !== this) throw new Error(`${op.name}: an input of another graph`);

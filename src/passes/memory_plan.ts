@@ -100,6 +100,12 @@ export function planMemory(graph: Graph): MemoryPlan {
   };
 }
 
+/** A program's values, and its inputs and constants, as a backend that plans nothing of its own takes them at least. */
+export function plannedMemory(graph: Graph): { shared: number; own: number } {
+  const { arenaBytes, inputBytes, constantBytes } = planMemory(graph);
+  return { shared: arenaBytes, own: inputBytes + constantBytes };
+}
+
 /** Largest first, each into the smallest gap that holds it among those alive with it; `bytes` are aligned already. */
 export function placeAll<L extends Omit<Place, 'offset'>>(lifetimes: L[]): (L & Place)[] {
   const placed: (L & Place)[] = []; // by rising offset

@@ -7,7 +7,7 @@ import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { SampleSize } from '../models/qwen2_vl/packing.ts';
-import { type Bucket, FEATURES, featuresShape, fillFeatures } from '../models/qwen2_vl/programs.ts';
+import { type Bucket, FEATURES, fillFeatures } from '../models/qwen2_vl/programs.ts';
 import { Scope } from '../nn/scope.ts';
 
 export interface FeatureCacheOptions {
@@ -34,15 +34,23 @@ export class FeatureCache {
     return keep + (3 * bucket.patches) / config.vision.mergeSize ** 2;
   }
 
-  static async create(backend: Backend, config: Qwen2VLConfig, options: FeatureCacheOptions): Promise<FeatureCache> {
+  /** The program that fills it. */
+  static trace(backend: Pick<Backend, 'decomposed'>, config: Qwen2VLConfig, options: FeatureCacheOptions): Graph {
     const { precision, bucket } = options;
-    const rows = FeatureCache.rows(config, options);
-    const type = { dtype: precision, shape: featuresShape(config, rows) } as const;
-    backend.setState(FEATURES, type, hostArray(type));
-    const graph = new Graph(backend.decomposed);
+    const scope = new Scope(new Graph(backend.decomposed), { precision });
     const whole: Bucket = { ...bucket, tokens: 0, row: 0, labels: 0 };
-    fillFeatures(new Scope(graph, { precision }), config, whole, rows);
-    return new FeatureCache(config, options, await backend.compile(graph));
+    return fillFeatures(scope, config, whole, FeatureCache.rows(config, options));
+  }
+
+  static async create(
+    backend: Backend,
+    config: Qwen2VLConfig,
+    options: FeatureCacheOptions,
+    program: Graph,
+  ): Promise<FeatureCache> {
+    const { type } = program.states.get(FEATURES)!;
+    backend.setState(FEATURES, type, hostArray(type));
+    return new FeatureCache(config, options, await backend.compile(program));
   }
 
   /**

@@ -2,17 +2,16 @@
 // memory from the plan of the traced programs, and time from a forward pass that is run and timed.
 import { totalmem } from 'node:os';
 import type { Backend } from '../backends/contract.ts';
-import type { Value } from '../graph/graph.ts';
-import { bytesOf, sizeOf } from '../graph/types.ts';
+import { sizeOf } from '../graph/types.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { linearModules, parameters, TOWERS, type Tower, towerOf } from '../models/qwen2_vl/parameters.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import { type LoraSpec, loraScale } from '../nn/scope.ts';
 import { countFlops } from '../passes/cost.ts';
-import { planMemory } from '../passes/memory_plan.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
+import { type Fitting, gib, tellNeed } from './memory.ts';
 import type { RunConfig } from './run_config.ts';
 import type { Programs, Trainer } from './trainer.ts';
 
@@ -26,7 +25,7 @@ export interface PreflightInput {
   readonly lora: LoraSpec | null;
   readonly trained: readonly string[];
   readonly backend: Backend;
-  readonly programs: Programs;
+  readonly memory: Pick<Fitting, 'options' | 'need' | 'room'>;
 }
 
 export function preflight(input: PreflightInput): void {
@@ -41,7 +40,7 @@ export function preflight(input: PreflightInput): void {
       `${config.train.accumulate} a step, ${total} steps`,
   );
   tellTrained(input);
-  tellMemory(input.programs);
+  tellMemory(input.memory);
 }
 
 const BINS = 6;
@@ -81,7 +80,7 @@ const total = (sizes: readonly number[]): number => sizes.reduce((sum, n) => sum
 
 /** The towers with their parameters, and below each that trains its linear layers, those of one name in one line. */
 function tellTrained({ config, model, lora, trained, backend }: PreflightInput): void {
-  const size = (name: string): number => sizeOf(backend.getState(name).type.shape);
+  const size = (name: string): number => sizeOf(backend.typeOf(name).shape);
   const all = parameters(model).map((p) => p.name);
   const trains = total(trained.map(size));
   const method = lora ? `LoRA, r ${lora.r}, scale ${shown(loraScale(lora))}` : 'full fine-tuning';
@@ -136,26 +135,14 @@ function ranges(numbers: readonly number[]): string {
   return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(',');
 }
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-
-/** States of all programs, and what the largest of them needs beside its states. */
-function tellMemory({ micro, updater, evaluator }: Programs): void {
-  const graphs = updater ? [micro, updater, evaluator] : [micro, evaluator];
-  const states = new Map<string, Value>(graphs.flatMap((graph) => [...graph.states]));
-  const stateBytes = total([...states.values()].map((value) => bytesOf(value.type)));
-  const working = Math.max(
-    ...graphs.map((graph) => {
-      const plan = planMemory(graph);
-      return plan.peakBytes - plan.stateBytes;
-    }),
-  );
-  const need = stateBytes + working;
-  const has = totalmem();
-  say(
-    `memory: ${gib(need)} of tensors (weights and optimiser ${gib(stateBytes)}, a step's values ${gib(working)}), beside what ` +
-      `Node and its libraries take; this machine has ${gib(has)}`,
-  );
-  if (need > has) say('  more than this machine has: lower train.batch_tokens or image.max_pixels, or freeze more');
+/** What the run takes, and of what: a card's memory, or the machine's, which nothing is refused for. */
+function tellMemory({ options, need, room }: PreflightInput['memory']): void {
+  const total = totalmem();
+  const against = room?.told ?? `beside what Node and its libraries take; this machine has ${gib(total)}`;
+  say(`memory: ${tellNeed(need)}; ${against}`);
+  if (options.recompute) say('  layers are computed again in the backward pass (train.recompute)');
+  if (!room && need.total > total)
+    say('  more than this machine has: lower train.batch_tokens or image.max_pixels, or freeze more');
 }
 
 /** A forward pass that took this long is not run a second time. */

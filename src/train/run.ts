@@ -23,6 +23,7 @@ import { createRun, type Run } from '../tracker/run.ts';
 import { loadCheckpoint, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
 import { DEFAULT_PROMPT, type Dropped, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { keptFeatures } from './feature_cache.ts';
+import { fitMemory, readingProgram } from './memory.ts';
 import { countSteps, type PlannedStep, planSteps } from './plan.ts';
 import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_config.ts';
@@ -46,6 +47,9 @@ export interface Evaluation {
   readonly editDistance: number;
   readonly count: number;
 }
+
+/** Formulas that an evaluation reads in one batch. */
+const READ_AT_ONCE = 16;
 
 const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: RunConfig['image']): ImageSizing =>
   resized_height !== undefined && resized_width !== undefined
@@ -102,12 +106,8 @@ async function trainRecorded(
   const validation =
     valRows.length > 0 ? await encodeRows(valRows, processor, instruction, 'reading validation', cache) : null;
 
-  const bucket = chooseBucket(
-    encoded.samples.map(sizeOfSample),
-    train.batch_tokens,
-    train.row_tokens,
-    model.vision.mergeSize ** 2,
-  );
+  const area = model.vision.mergeSize ** 2;
+  const bucket = chooseBucket(encoded.samples.map(sizeOfSample), train.batch_tokens, train.row_tokens, area);
   const kept = fitting(encoded, (sample) => misfit(sizeOfSample(sample), bucket));
   const val = validation && fitting(validation, (sample) => misfit(sizeOfSample(sample), bucket));
   const sizes = kept.samples.map(sizeOfSample);
@@ -136,7 +136,7 @@ async function trainRecorded(
         .filter(isOpen);
   if (trained.length === 0)
     throw new InputError('freeze: vision, merger and text are all frozen; nothing would train. Open one of them.');
-  const options: TrainerOptions = {
+  const wanted: TrainerOptions = {
     bucket,
     accumulate: train.accumulate,
     lora,
@@ -154,11 +154,31 @@ async function trainRecorded(
     keepFeatures: trained.every((name) => towerOf(name) === 'text')
       ? keptFeatures(train.feature_cache, model, precision, sizes)
       : null,
+    recompute: false,
   };
-  const programs = tracePrograms(backend, model, options);
+  const scopeOptions = { precision, trained: new Set(trained) };
+  const maxNewTokens = config.eval.max_new_tokens;
+  const longest = val?.samples.map(promptOf).sort((a, b) => b.ids.length - a.ids.length);
+  const { options, programs, need, room } = fitMemory(backend, wanted, (o) => tracePrograms(backend, model, o), {
+    recompute: train.recompute,
+    limit: train.memory_limit,
+    fewerFeatures: train.feature_cache === undefined,
+    reader: longest
+      ? readingProgram(backend, model, { ...scopeOptions, lora }, longest.slice(0, READ_AT_ONCE), maxNewTokens)
+      : null,
+    *smaller() {
+      for (let share = 2; bucket.tokens / share >= train.row_tokens; share *= 2) {
+        const smaller = chooseBucket(kept.samples.map(sizeOfSample), bucket.tokens / share, train.row_tokens, area);
+        const settings = `train.batch_tokens: ${smaller.tokens} with train.accumulate: ${train.accumulate * share}`;
+        yield { settings, options: { ...wanted, bucket: smaller, accumulate: train.accumulate * share } };
+      }
+    },
+  });
 
+  // How a step fits its memory may change when a run is resumed.
+  const numeric = { ...train, recompute: undefined, memory_limit: undefined };
   const identity = createHash('sha256')
-    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, { ...train }, instruction, total]))
+    .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
     .update(JSON.stringify(kept.samples.map((s) => [s.name, Array.from(s.ids)])))
     .digest('hex')
     .slice(0, 16);
@@ -167,7 +187,8 @@ async function trainRecorded(
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
   const run = await record(restored?.step);
-  preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, programs });
+  const memory = { options, need, room };
+  preflight({ config, model, encoded: kept, validation: val, bucket, total, lora, trained, backend, memory });
 
   const trainer = await Trainer.create(backend, model, options, programs);
   const writeModel = async (folder: string) => {
@@ -177,14 +198,14 @@ async function trainRecorded(
   };
   const evaluate = async (step: number): Promise<Evaluation | null> => {
     if (!val) return null;
-    const generator = new Generator(backend, model, lora, { precision, trained: new Set(trained) });
-    const options = { ...GENERATE_DEFAULTS, maxNewTokens: config.eval.max_new_tokens, stopIds: processor.stopIds };
+    const generator = new Generator(backend, model, lora, scopeOptions);
+    const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
     const readings = await readAll(
       generator,
       processor.tokenizer,
       val.samples.map(promptOf),
       options,
-      16,
+      READ_AT_ONCE,
       'evaluating',
     );
     await generator.dispose();

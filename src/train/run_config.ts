@@ -91,6 +91,11 @@ const schema = z.strictObject({
       seed: count(42, 0),
       dtype: choice(DTYPES, 'auto'),
       feature_cache: z.number().min(0).optional().describe('GiB, 0 or more'),
+      recompute: z
+        .union([z.literal('auto'), z.boolean()])
+        .default('auto')
+        .describe('auto, true or false'),
+      memory_limit: z.number().positive().optional().describe('GiB of the card, above 0'),
     })
     .prefault({}),
   eval: z

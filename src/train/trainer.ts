@@ -9,6 +9,7 @@ import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { type Bucket, packedLoss } from '../models/qwen2_vl/programs.ts';
 import { type LoraSpec, Scope } from '../nn/scope.ts';
+import { recompute } from '../passes/recompute.ts';
 import { RunError } from '../shared/errors.ts';
 import { FeatureCache } from './feature_cache.ts';
 import { gradState, momentState, traceAccumulate, traceStep, traceUpdate, type UpdateOptions } from './step.ts';
@@ -26,17 +27,30 @@ export interface TrainerOptions {
   readonly precision: Precision;
   /** for frozen towers: rows of image features that are kept across epochs, 0 for none; null runs the tower in the step */
   readonly keepFeatures: number | null;
+  /** keeps the layers' inputs alone for the backward pass, at the price of a second forward pass, and fewer logits at once */
+  readonly recompute: boolean;
 }
 
-/** The traced programs of a run: a micro-batch (a whole step when nothing accumulates), the update, the plain loss. */
+/** Rows of logits made at once where memory is short. */
+const FEW_LOGIT_ROWS = 256;
+
+/**
+ * The traced programs of a run: a micro-batch (a whole step when nothing accumulates), the update, the plain loss, and
+ * the frozen towers where they run on their own.
+ */
 export interface Programs {
   readonly micro: Graph;
   readonly updater: Graph | null;
   readonly evaluator: Graph;
+  readonly features: Graph | null;
 }
 
 /** Traces a run's programs; the shapes of what trains are those of the backend's states. */
-export function tracePrograms(backend: Backend, config: Qwen2VLConfig, options: TrainerOptions): Programs {
+export function tracePrograms(
+  backend: Pick<Backend, 'decomposed' | 'typeOf'>,
+  config: Qwen2VLConfig,
+  options: TrainerOptions,
+): Programs {
   const { trained, update, lora, dropout, seed, precision } = options;
   const bucket = lossBucket(config, options);
   const common = { precision, trained: new Set(trained), lora };
@@ -51,17 +65,24 @@ export function tracePrograms(backend: Backend, config: Qwen2VLConfig, options: 
     updater = new Graph(backend.decomposed);
     traceUpdate(
       updater,
-      trained.map((name) => ({ name, shape: backend.getState(name).type.shape })),
+      trained.map((name) => ({ name, shape: backend.typeOf(name).shape })),
       update,
     );
   }
   const evaluator = new Graph(backend.decomposed);
   evaluator.output('loss', packedLoss(new Scope(evaluator, common), config, bucket, false));
-  return { micro, updater, evaluator };
+  const { keepFeatures } = options;
+  const features =
+    keepFeatures === null || bucket.patches === 0
+      ? null
+      : FeatureCache.trace(backend, config, { precision, keep: keepFeatures, bucket: options.bucket });
+  return { micro: options.recompute ? recompute(micro) : micro, updater, evaluator, features };
 }
 
 /** The bucket of the loss: with features that are made before, it has their rows. */
-function lossBucket(config: Qwen2VLConfig, { bucket, keepFeatures }: TrainerOptions): Bucket {
+function lossBucket(config: Qwen2VLConfig, options: TrainerOptions): Bucket {
+  const { keepFeatures } = options;
+  const bucket = options.recompute ? { ...options.bucket, logitRows: FEW_LOGIT_ROWS } : options.bucket;
   if (keepFeatures === null || bucket.patches === 0) return bucket;
   return { ...bucket, features: FeatureCache.rows(config, { keep: keepFeatures, bucket }) };
 }
@@ -87,26 +108,23 @@ export class Trainer {
     backend: Backend,
     config: Qwen2VLConfig,
     options: TrainerOptions,
-    { micro, updater, evaluator }: Programs,
+    { micro, updater, evaluator, features }: Programs,
   ): Promise<Trainer> {
     for (const name of options.trained) {
-      const { type } = backend.getState(name);
+      const type = backend.typeOf(name);
       for (const state of [momentState(name, 'm'), momentState(name, 'v'), gradState(name)])
         if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
           backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
     }
     const { bucket, keepFeatures, precision } = options;
-    const features =
-      keepFeatures === null || bucket.patches === 0
-        ? null
-        : await FeatureCache.create(backend, config, { precision, keep: keepFeatures, bucket });
+    const cache = { precision, keep: keepFeatures ?? 0, bucket };
     return new Trainer(
       config,
       options,
       await backend.compile(micro),
       updater && (await backend.compile(updater)),
       await backend.compile(evaluator),
-      features,
+      features && (await FeatureCache.create(backend, config, cache, features)),
     );
   }
 

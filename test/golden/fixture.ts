@@ -108,6 +108,8 @@ export class Fixture {
       typeOf: (name) => backend.typeOf(name),
       hasState: (name) => backend.hasState(name),
       deleteState: (name) => backend.deleteState(name),
+      memory: () => backend.memory(),
+      needs: (graph) => backend.needs(graph),
       compile: async (graph, options) => {
         const program = await backend.compile(graph, options);
         return {

@@ -2,9 +2,10 @@
 // without a compiler on the machine.
 import type { Graph } from '../../graph/graph.ts';
 import type { HostArray, TensorType } from '../../graph/types.ts';
-import type { Backend, Executable } from '../contract.ts';
+import type { Backend, Executable, ProgramMemory } from '../contract.ts';
 import { type CudaOptions, Device } from './device.ts';
-import { CudaProgram } from './program.ts';
+import { type Plan, planProgram } from './plan.ts';
+import { CudaProgram, programMemory } from './program.ts';
 import { Store } from './store.ts';
 
 export type { CudaOptions } from './device.ts';
@@ -14,6 +15,7 @@ class CudaBackend implements Backend {
   readonly decomposed: ReadonlySet<string> = new Set();
   readonly ahead = 8;
   private readonly store: Store;
+  private readonly plans = new WeakMap<Graph, Plan>();
   private last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly device: Device) {
@@ -40,8 +42,24 @@ class CudaBackend implements Backend {
     this.store.delete(name);
   }
 
+  /** The arena counts as free: it is there for programs to come. */
+  memory(): { free: number; total: number } {
+    const { free, total } = this.device.driver.memory();
+    return { free: free + this.device.arena.bytes, total };
+  }
+
+  needs(graph: Graph): ProgramMemory {
+    return programMemory(graph, this.plan(graph));
+  }
+
   async compile(graph: Graph): Promise<Executable> {
-    return new CudaProgram(this.device, this.store, graph, (work) => this.inTurn(work));
+    return new CudaProgram(this.device, this.store, graph, this.plan(graph), (work) => this.inTurn(work));
+  }
+
+  private plan(graph: Graph): Plan {
+    const plan = this.plans.get(graph) ?? planProgram(graph);
+    this.plans.set(graph, plan);
+    return plan;
   }
 
   private inTurn<T>(work: () => Promise<T> | T): Promise<T> {

@@ -4,12 +4,12 @@ import type { Graph, Value } from '../../graph/graph.ts';
 import { bytesOf, type HostArray, hostArray, type TensorType, typeName } from '../../graph/types.ts';
 import { align } from '../../passes/memory_plan.ts';
 import { RunError } from '../../shared/errors.ts';
-import type { Executable, Tensors } from '../contract.ts';
+import type { Executable, ProgramMemory, Tensors } from '../contract.ts';
 import type { Device } from './device.ts';
 import { describe } from './ffi/cublaslt.ts';
 import { type Argument, type Handle, type Launch, type Pointer, packArguments } from './ffi/driver.ts';
 import type { Kernel } from './kernels.ts';
-import { type Plan, planProgram } from './plan.ts';
+import type { Plan } from './plan.ts';
 import type { Enqueuer, Step } from './step.ts';
 import type { Store } from './store.ts';
 import type { View } from './view.ts';
@@ -33,8 +33,18 @@ interface Slot {
 
 const SLOTS = 2;
 
+/** Values that lie in bytes of their own and are read. */
+const readRoots = ({ steps }: Plan): Set<Value> => new Set(steps.flatMap(({ reads }) => reads.map(({ root }) => root)));
+
+/** Device memory of a program by its plan. */
+export function programMemory(graph: Graph, plan: Plan): ProgramMemory {
+  const bytes = (values: Iterable<Value>) =>
+    Array.from(values).reduce((sum, { type }) => sum + align(bytesOf(type)), 0);
+  const constants = Array.from(readRoots(plan)).filter(({ origin }) => origin.kind === 'constant');
+  return { shared: plan.arenaBytes, own: (1 + SLOTS) * bytes(graph.inputs.values()) + bytes(constants) };
+}
+
 export class CudaProgram implements Executable {
-  private readonly plan: Plan;
   private readonly inputs: ReadonlyMap<string, { readonly type: TensorType; readonly offset: number }>;
   private readonly inputBytes: number;
   private readonly outputBytes: number;
@@ -53,9 +63,9 @@ export class CudaProgram implements Executable {
     private readonly device: Device,
     private readonly store: Store,
     private readonly graph: Graph,
+    private readonly plan: Plan,
     private readonly inTurn: <T>(work: () => Promise<T> | T) => Promise<T>,
   ) {
-    this.plan = planProgram(graph);
     device.kernels.compileTogether(this.plan.steps.flatMap(({ kernels }) => kernels ?? []));
     let offset = 0;
     const inputs = new Map<string, { type: TensorType; offset: number }>();
@@ -71,11 +81,6 @@ export class CudaProgram implements Executable {
     this.reserve();
   }
 
-  /** Device memory in bytes: what all programs share, and what is this one's own. */
-  get memory(): { readonly arena: number; readonly own: number } {
-    return { arena: this.plan.arenaBytes, own: this.inputBytes * (1 + SLOTS) };
-  }
-
   private reserve(): void {
     this.device.reserve(this.plan.arenaBytes, 'the working memory of a program');
   }
@@ -87,9 +92,8 @@ export class CudaProgram implements Executable {
   }
 
   private uploadConstants(): Map<Value, Pointer> {
-    const used = new Set(this.plan.steps.flatMap(({ reads }) => reads.map(({ root }) => root)));
     const pointers = new Map<Value, Pointer>();
-    for (const value of used) {
+    for (const value of readRoots(this.plan)) {
       if (value.origin.kind !== 'constant') continue;
       const pointer = this.own(bytesOf(value.type), 'a constant');
       this.device.driver.upload(pointer, value.origin.data);

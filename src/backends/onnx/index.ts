@@ -4,7 +4,8 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph } from '../../graph/graph.ts';
 import { bytesOf, type HostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
-import type { Backend, CompileOptions, Executable, Tensors } from '../contract.ts';
+import { plannedMemory } from '../../passes/memory_plan.ts';
+import type { Backend, CompileOptions, Executable, ProgramMemory, Tensors } from '../contract.ts';
 import { decomposed } from './lowering.ts';
 import { fillMask } from './mask.ts';
 import { type LoweredProgram, lowerProgram, type MaskInput } from './program.ts';
@@ -128,6 +129,14 @@ class OnnxBackend implements Backend {
 
   deleteState(name: string): void {
     this.store.delete(name);
+  }
+
+  memory(): null {
+    return null;
+  }
+
+  needs(graph: Graph): ProgramMemory {
+    return plannedMemory(graph);
   }
 
   async compile(graph: Graph, { frozen = false }: CompileOptions = {}): Promise<Executable> {

@@ -5,7 +5,8 @@ import { type HostArray, type TensorType, typeName } from '../../graph/types.ts'
 import { verify } from '../../graph/verify.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
-import type { Backend, Executable, Tensors } from '../contract.ts';
+import { plannedMemory } from '../../passes/memory_plan.ts';
+import type { Backend, Executable, ProgramMemory, Tensors } from '../contract.ts';
 import { attentions } from './attention.ts';
 import { elementwise } from './elementwise.ts';
 import { checkData, fromHost, toHost } from './host.ts';
@@ -58,6 +59,14 @@ class Reference implements ReferenceBackend {
 
   deleteState(name: string): void {
     this.states.delete(name);
+  }
+
+  memory(): null {
+    return null;
+  }
+
+  needs(graph: Graph): ProgramMemory {
+    return plannedMemory(graph);
   }
 
   async compile(graph: Graph): Promise<Executable> {

@@ -36,14 +36,15 @@ export interface Bucket {
   readonly labels: number;
   /** rows of the state `image_features`, which then stand in for the tower; 0 runs the tower in the program */
   readonly features?: number;
+  /** rows of logits made at once, which bounds the head's memory at vocabulary × this; 512 unless given */
+  readonly logitRows?: number;
 }
 
 /** The state [1, 1, rows, H] of image features that were made before. */
 export const FEATURES = 'image_features';
 export const featuresShape = ({ text }: Qwen2VLConfig, rows: number): number[] => [1, 1, rows, text.hiddenSize];
 
-/** Rows of logits computed at once: bounds the memory of the head at vocabulary × this. */
-const HEAD_CHUNK = 512;
+const LOGIT_ROWS = 512;
 
 /** Hidden states of a packed batch: every token's [T, H], or those of `rows` alone. */
 function hiddenStates(
@@ -114,7 +115,7 @@ export function packedLoss(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, 
     headWeight(scope, config),
     graph.input('targets', [bucket.labels], 'i32'),
     graph.input('weights', [bucket.labels], 'f32'),
-    { chunk: Math.min(HEAD_CHUNK, bucket.labels), weightGrad: headTrained },
+    { chunk: Math.min(bucket.logitRows ?? LOGIT_ROWS, bucket.labels), weightGrad: headTrained },
   );
 }
 

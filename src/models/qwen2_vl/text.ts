@@ -76,6 +76,7 @@ export function decoder(
 
   for (let i = 0; i < layers; i++) {
     const layer = `model.layers.${i}`;
+    scope.graph.checkpoint(x);
     const h = norm(x, `${layer}.input_layernorm`);
     const [q, k, v] = scope.linears(h, [
       { name: `${layer}.self_attn.q_proj`, out: heads * headDim, bias: true },

@@ -50,6 +50,7 @@ export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionI
   let x = matmul(pixels, reshape(kernel, [embedDim, pixels.shape[1] as number]), { transB: true });
   for (let i = 0; i < depth; i++) {
     const block = `visual.blocks.${i}`;
+    scope.graph.checkpoint(x);
     const qkv = scope.linear(norm(x, `${block}.norm1`), { name: `${block}.attn.qkv`, out: 3 * embedDim, bias: true });
     const [q, k, v] = split(qkv, 1, [embedDim, embedDim, embedDim]).map((x) => reshape(x, [patches, heads, headDim]));
     const attended = attention(rope(q!, cos, sin), rope(k!, cos, sin), v!, inputs.segments, {

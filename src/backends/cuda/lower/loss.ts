@@ -6,8 +6,8 @@ import { kernel } from '../kernels.ts';
 import { C_TYPE } from '../pointwise.ts';
 import { type Enqueuer, i, type Lowered, p } from '../step.ts';
 
-/** Logits of a chunk at most, in elements: 512 MiB in float32. */
-const MOST_LOGITS = 2 ** 27;
+/** Logits of a chunk at least, in bytes: a small vocabulary's chunks would be many launches for little memory. */
+const LEAST_LOGITS = 2 ** 27;
 const align = (n: number): number => Math.ceil(n / 256) * 256;
 
 export const linearCrossEntropy = (
@@ -18,7 +18,7 @@ export const linearCrossEntropy = (
   const vocabulary = w!.shape[0]!;
   const type = h!.root.dtype as MatmulType;
   const size = type === 'f32' ? 4 : 2;
-  const chunk = Math.min(rows, Math.max(wanted, Math.floor(MOST_LOGITS / 4 / vocabulary)));
+  const chunk = Math.min(rows, Math.max(wanted, Math.floor(LEAST_LOGITS / 4 / vocabulary)));
   const logitsBytes = align(chunk * vocabulary * 4);
   const gradBytes = align(chunk * vocabulary * size);
   return {

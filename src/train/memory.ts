@@ -1,0 +1,184 @@
+// What a run's tensors take on a card, known from the plans of its traced programs, and which settings make it fit: by
+// themselves where that is left open (train.recompute, train.feature_cache), else as advice in the refusal.
+import type { Backend } from '../backends/contract.ts';
+import { packPrompts, sizeClass } from '../generate/prompts.ts';
+import { Graph, type Value } from '../graph/graph.ts';
+import { bytesOf } from '../graph/types.ts';
+import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
+import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
+import { FEATURES, prefill } from '../models/qwen2_vl/programs.ts';
+import { Scope, type ScopeOptions } from '../nn/scope.ts';
+import { InputError } from '../shared/errors.ts';
+import type { Programs, TrainerOptions } from './trainer.ts';
+
+const GIB = 2 ** 30;
+export const gib = (bytes: number): string => `${(bytes / GIB).toFixed(2)} GiB`;
+
+/** Bytes of a run, by what they are for. */
+export interface MemoryNeed {
+  /** weights, adapters, moments and gradients */
+  readonly states: number;
+  /** the state of image features */
+  readonly features: number;
+  /** what a step makes and drops again */
+  readonly values: number;
+  /** the inputs and constants of all programs */
+  readonly inputs: number;
+  /** what the evaluations' reading holds: its key-value cache */
+  readonly cache: number;
+  readonly total: number;
+}
+
+const graphsOf = ({ micro, updater, evaluator, features }: Programs): Graph[] =>
+  [micro, updater, evaluator, features].filter((graph) => graph !== null);
+const statesOf = (programs: Programs): Map<string, Value> =>
+  new Map(graphsOf(programs).flatMap((graph) => [...graph.states]));
+
+/** @param reader the program of `readingProgram`, where the run is evaluated by reading */
+export function memoryNeed(backend: Pick<Backend, 'needs'>, programs: Programs, reader: Graph | null): MemoryNeed {
+  let [states, features, values, inputs, cache] = [0, 0, 0, 0, 0];
+  const own = statesOf(programs);
+  for (const [name, { type }] of own)
+    if (name === FEATURES) features += bytesOf(type);
+    else states += bytesOf(type);
+  for (const [name, { type }] of reader?.states ?? []) if (!own.has(name)) cache += bytesOf(type);
+  for (const graph of [...graphsOf(programs), ...(reader ? [reader] : [])]) {
+    const need = backend.needs(graph);
+    values = Math.max(values, need.shared);
+    inputs += need.own;
+  }
+  return { states, features, values, inputs, cache, total: states + features + values + inputs + cache };
+}
+
+/** The largest program that reading these prompts at once takes, as the generator makes it (generate/generator.ts). */
+export function readingProgram(
+  backend: Pick<Backend, 'decomposed'>,
+  config: Qwen2VLConfig,
+  options: ScopeOptions,
+  prompts: readonly EncodedSample[],
+  maxNewTokens: number,
+): Graph {
+  const longest = Math.max(...prompts.map(({ ids }) => ids.length));
+  const cache = { batch: 2 ** Math.ceil(Math.log2(prompts.length)), length: sizeClass(longest + maxNewTokens, 2, 64) };
+  const filled = Math.min(cache.length, sizeClass(longest, 2, 32));
+  const { bucket } = packPrompts(prompts, config.vision.mergeSize ** 2);
+  return prefill(new Scope(new Graph(backend.decomposed), options), config, bucket, cache, filled, 'greedy');
+}
+
+/** `6.20 GiB of tensors (weights and optimiser 4.94 GiB, …)`. */
+export function tellNeed({ states, features, values, inputs, cache, total }: MemoryNeed): string {
+  const parts = [
+    `weights and optimiser ${gib(states)}`,
+    ...(features > 0 ? [`image features ${gib(features)}`] : []),
+    `a step's values ${gib(values)}`,
+    `inputs ${gib(inputs)}`,
+    ...(cache > 0 ? [`evaluation's cache ${gib(cache)}`] : []),
+  ];
+  return `${gib(total)} of tensors (${parts.join(', ')})`;
+}
+
+/** What the driver rounds up in thousands of allocations, and loads kernels into. */
+const ROUNDING = 0.25 * GIB;
+
+/** What the run may take of a card: a limit, or what is free beside the states that lie there already. */
+export interface MemoryRoom {
+  readonly bytes: number;
+  readonly told: string;
+}
+
+export function memoryRoom(
+  card: { readonly free: number; readonly total: number },
+  present: number,
+  limit: number | undefined,
+): MemoryRoom {
+  const free = card.free + present - ROUNDING;
+  const limited = limit === undefined ? Number.POSITIVE_INFINITY : limit * GIB - ROUNDING;
+  return limited < free
+    ? { bytes: limited, told: `train.memory_limit leaves ${gib(limited)} for tensors` }
+    : { bytes: free, told: `the card has ${gib(free)} for this run's tensors, of ${gib(card.total)}` };
+}
+
+export interface MemorySettings {
+  readonly recompute: 'auto' | boolean;
+  /** GiB of the card at most */
+  readonly limit: number | undefined;
+  /** may fewer image features be kept than asked for? */
+  readonly fewerFeatures: boolean;
+  /** the program of `readingProgram`, where the run is evaluated by reading */
+  readonly reader: Graph | null;
+  /** the options at smaller micro-batches, largest first, with the settings that make them: advice for a refusal */
+  readonly smaller: () => Iterable<{ readonly settings: string; readonly options: TrainerOptions }>;
+}
+
+interface Planned {
+  readonly options: TrainerOptions;
+  readonly programs: Programs;
+  readonly need: MemoryNeed;
+}
+
+export interface Fitting extends Planned {
+  /** null on a backend without a card's memory of its own */
+  readonly room: MemoryRoom | null;
+}
+
+/** The run's programs as they fit the card; else an InputError with the numbers and the settings that would fit. */
+export function fitMemory(
+  backend: Backend,
+  wanted: TrainerOptions,
+  trace: (options: TrainerOptions) => Programs,
+  { recompute, limit, fewerFeatures, reader, smaller }: MemorySettings,
+): Fitting {
+  const planned = (options: TrainerOptions): Planned => {
+    const programs = trace(options);
+    return { options, programs, need: memoryNeed(backend, programs, reader) };
+  };
+  const card = backend.memory();
+  if (!card) {
+    const asked = recompute === true ? 'train.recompute: true' : limit !== undefined && 'train.memory_limit';
+    if (asked) throw new InputError(`${asked}: expected a card to train on, got the CPU. Leave it out, or see doctor.`);
+    return { ...planned(wanted), room: null };
+  }
+  const plain = planned({ ...wanted, recompute: recompute === true });
+  const room = memoryRoom(card, presentBytes(backend, plain.programs), limit);
+  const fitted = (one: Planned, fewer = fewerFeatures): Planned | null => {
+    if (one.need.total <= room.bytes) return one;
+    const options = fewer && withFewerFeatures(one, room.bytes);
+    return options ? planned(options) : null;
+  };
+  const asItStands = fitted(plain);
+  const least = asItStands || recompute !== 'auto' ? plain : planned({ ...wanted, recompute: true });
+  const found = asItStands ?? fitted(least);
+  if (found) return { ...found, room };
+
+  const advice: string[] = [];
+  const advise = (settings: string, one: Planned | null) => {
+    if (one) advice.push(`${settings} (${gib(one.need.total)})`);
+    return one !== null;
+  };
+  if (recompute === false) advise('train.recompute: auto', fitted(planned({ ...wanted, recompute: true })));
+  if (!fewerFeatures) advise('train.feature_cache left out', fitted(least, true));
+  for (const { settings, options } of smaller())
+    if (advise(settings, fitted(planned({ ...options, recompute: recompute !== false })))) break;
+  throw new InputError(
+    `the run needs ${tellNeed(least.need)}${least.options.recompute ? ', its layers recomputed' : ''}; ${room.told}. ` +
+      (advice.length > 0
+        ? `What would fit: ${advice.join('; or ')}.`
+        : 'No smaller micro-batch would fit either: lower train.row_tokens or image.max_pixels, train fewer parameters ' +
+          '(method: lora, a smaller lora.r), or take a smaller model.'),
+  );
+}
+
+/** Bytes of the states that lie on the card already. */
+const presentBytes = (backend: Backend, programs: Programs): number =>
+  [...statesOf(programs).keys()]
+    .filter((name) => backend.hasState(name))
+    .reduce((sum, name) => sum + bytesOf(backend.typeOf(name)), 0);
+
+/** The options with as many image features as there is room for; null where even none would not fit. */
+function withFewerFeatures({ options, programs, need }: Planned, room: number): TrainerOptions | null {
+  const state = programs.features?.states.get(FEATURES);
+  if (!state || options.keepFeatures === null) return null;
+  const rowBytes = bytesOf(state.type) / state.shape[2]!;
+  const keepFeatures = options.keepFeatures - Math.ceil((need.total - room) / rowBytes);
+  return keepFeatures < 0 ? null : { ...options, keepFeatures };
+}
