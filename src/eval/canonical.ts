@@ -1,6 +1,6 @@
 // Formulas as canonical tokens: parsed by KaTeX and written again, as im2markup's preprocess_latex.js does
 // (github.com/harvardnlp/im2markup), so that spellings with one picture become one. CANONICAL tells the rules.
-import { type Node, parseFormula } from './katex.ts';
+import { type Node, parseFormula, stripped } from './katex.ts';
 
 /** The name and the rules of `canonicalTokens`, for printing beside a number. */
 export const CANONICAL =
@@ -8,7 +8,7 @@ export const CANONICAL =
   'sub before super; primes are superscripts; \\over, \\dfrac, \\tfrac and \\cfrac are \\frac; \\sin is \\operatorname { s i n }; ' +
   '\\text, \\mbox, \\hbox and \\rm are \\mathrm, other old font switches their \\math… command; names that LaTeX defines ' +
   'as the same are one (\\le \\leq, \\to \\rightarrow, \\vert |, …); matrix, cases and their kin are \\left…, array, \\right…; ' +
-  'braces around one symbol, colours, comments, \\label, $ and equation environments go. Where KaTeX cannot parse, the ' +
+  'braces around one symbol or fraction, colours, comments, \\label, $ and equation environments go. Where KaTeX cannot parse, the ' +
   'commands and characters of the text stand as they are, but for comments, \\label, $ and the same names';
 
 export interface Canonical {
@@ -80,35 +80,19 @@ const symbol = (text: string): string => named(keptName(text) ?? text);
 
 /** The formula as canonical tokens. */
 export function canonicalTokens(formula: string): Canonical {
-  const text = stripped(formula);
-  const tree = parseFormula(text, MACROS);
+  const tree = parseFormula(formula, MACROS);
   try {
     if (tree) return { tokens: expression(tree), parses: true };
   } catch (error) {
     if (!(error instanceof UnknownNode)) throw error;
   }
   // A formula that KaTeX draws and this file cannot write counts as one that parses.
-  return { tokens: (text.match(LEXEME) ?? []).map(named), parses: tree !== null };
+  return { tokens: (stripped(formula).match(LEXEME) ?? []).map(named), parses: tree !== null };
 }
 
 class UnknownNode extends Error {}
 
 const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
-
-/**
- * What carries no picture goes: comments, labels, dollars, equation environments; eqnarray is the aligned it draws,
- * and a backslash at the end has lost its space.
- */
-function stripped(formula: string): string {
-  return formula
-    .replace(/(?<!\\)((?:\\\\)*)%.*$/gm, '$1')
-    .replace(/\\label\s*\{[^{}]*\}/g, '')
-    .replace(/(?<!\\)((?:\\\\)*)(?:\\\[|\\\]|\\\(|\\\))/g, (_, before: string) => before)
-    .replace(/\\(begin|end)\s*\{(?:equation|displaymath|math)\*?\}/g, '')
-    .replace(/\\(begin|end)\s*\{(?:eqnarray|align|split)\*?\}/g, '\\$1{aligned}')
-    .replace(/^\s*\$\$?|\$\$?\s*$/g, '')
-    .replace(/(?<!\\)((?:\\\\)*)\\$/, '$1\\ ');
-}
 
 const expression = (nodes: readonly Node[]): string[] => nodes.flatMap(write);
 
@@ -127,10 +111,8 @@ const command = (name: string, ...args: readonly unknown[]): string[] => [
   ...args.flatMap((arg) => braced(list(arg).length === 1 ? inner(list(arg)[0] as Node) : expression(list(arg)))),
 ];
 
-const UNBRACED = new Set(['mathord', 'textord', 'font', 'text', 'accent', 'ordgroup']);
-/** Braces around one of these change nothing that is seen; \atop brings its own. */
-const needsNoBraces = (node: Node): boolean =>
-  UNBRACED.has(node.type) || (node.type === 'genfrac' && !node.hasBarLine && node.leftDelim === null);
+/** Braces around one of these change nothing that is seen, or spaces by a hair; \over and its kin cannot be without. */
+const UNBRACED = new Set(['mathord', 'textord', 'font', 'text', 'accent', 'ordgroup', 'genfrac']);
 
 const TEXT_FONTS: Readonly<Record<string, string>> = {
   '\\textbf': '\\mathbf',
@@ -160,7 +142,7 @@ function write(node: Node): string[] {
       return [node.text === ' ' ? '~' : symbol(node.text as string)];
     case 'ordgroup': {
       const [only, ...more] = list(body);
-      if (only && more.length === 0 && needsNoBraces(only)) return write(only);
+      if (only && more.length === 0 && UNBRACED.has(only.type)) return write(only);
       return braced(expression(list(body)));
     }
     case 'supsub':

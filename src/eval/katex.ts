@@ -25,11 +25,26 @@ const LACKING: Readonly<Record<string, string>> = {
 /** `__parse` is KaTeX's own name for its parser alone; its types leave it out. */
 const { __parse: parse } = katex as unknown as { __parse(formula: string, options: object): Node[] };
 
+/**
+ * What carries no picture goes: comments, labels, dollars, equation environments; eqnarray is the aligned it draws,
+ * and a backslash at the end has lost its space.
+ */
+export function stripped(formula: string): string {
+  return formula
+    .replace(/(?<!\\)((?:\\\\)*)%.*$/gm, '$1')
+    .replace(/\\label\s*\{[^{}]*\}/g, '')
+    .replace(/(?<!\\)((?:\\\\)*)(?:\\\[|\\\]|\\\(|\\\))/g, (_, before: string) => before)
+    .replace(/\\(begin|end)\s*\{(?:equation|displaymath|math)\*?\}/g, '')
+    .replace(/\\(begin|end)\s*\{(?:eqnarray|align|split)\*?\}/g, '\\$1{aligned}')
+    .replace(/^\s*\$\$?|\$\$?\s*$/g, '')
+    .replace(/(?<!\\)((?:\\\\)*)\\$/, '$1\\ ');
+}
+
 /** The tree, or null where KaTeX refuses the formula. */
 export function parseFormula(formula: string, macros: Readonly<Record<string, string>> = {}): readonly Node[] | null {
   try {
     // A copy, for \gdef writes into the table it is given.
-    return parse(formula, { ...LIMITS, throwOnError: true, macros: { ...LACKING, ...macros } });
+    return parse(stripped(formula), { ...LIMITS, throwOnError: true, macros: { ...LACKING, ...macros } });
   } catch {
     // ParseError, or a RangeError where braces nest too deep for its recursion.
     return null;
@@ -39,7 +54,7 @@ export function parseFormula(formula: string, macros: Readonly<Record<string, st
 /** HTML and MathML of a formula, or null where KaTeX refuses it. */
 export function renderFormula(formula: string): string | null {
   try {
-    return katex.renderToString(formula, {
+    return katex.renderToString(stripped(formula), {
       ...LIMITS,
       throwOnError: true,
       output: 'htmlAndMathml',

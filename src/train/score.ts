@@ -1,7 +1,7 @@
 // Reads labelled images with a model, with or without an adapter, and scores what it wrote.
 import type { OpenedBackend } from '../backends/open.ts';
 import type { Conversation } from '../data/conversation.ts';
-import { type Pair, type Scores, scorePairs } from '../eval/metrics.ts';
+import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
@@ -17,6 +17,8 @@ export interface ScoreOptions {
 export interface Scored {
   /** in the order of the rows, without the dropped ones */
   readonly pairs: readonly (Pair & { readonly image: string })[];
+  /** of the pairs, in the same order */
+  readonly grades: readonly Grade[];
   readonly scores: Scores;
   readonly dropped: readonly Dropped[];
 }
@@ -38,5 +40,6 @@ export async function scoreModel(
     truth: labels[i] as string,
     prediction: text,
   }));
-  return { pairs, scores: scorePairs(pairs), dropped };
+  const grades = pairs.map(grade);
+  return { pairs, grades, scores: score(grades), dropped };
 }
