@@ -16,7 +16,7 @@ export interface ScoreOptions {
 
 export interface Scored {
   /** in the order of the rows, without the dropped ones */
-  readonly pairs: readonly (Pair & { readonly image: string })[];
+  readonly pairs: readonly (Pair & { readonly image: string; readonly images: readonly string[] })[];
   /** of the pairs, in the same order */
   readonly grades: readonly Grade[];
   readonly scores: Scores;
@@ -30,13 +30,14 @@ export async function scoreModel(
 ): Promise<Scored> {
   const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT, precision });
   const { processor } = model;
-  const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
+  const { samples, labels, images, dropped } = await encodeRows(rows, processor, model, 'reading');
   const generator = new Generator(backend, processor.config, null, { precision });
   const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
   const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
   await generator.dispose();
   const pairs = readings.map(({ text }, i) => ({
     image: samples[i]!.name,
+    images: images[i]!,
     truth: labels[i] as string,
     prediction: text,
   }));
