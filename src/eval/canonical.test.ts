@@ -66,6 +66,10 @@ describe('canonicalTokens', () => {
     expect(canonicalTokens('')).toEqual({ tokens: [], parses: true });
   });
 
+  it('keeps the tokens of what it has no rule for', () => {
+    expect(canonicalTokens('\\href{a.b}{x}')).toEqual({ tokens: '\\href { a . b } { x }'.split(' '), parses: true });
+  });
+
   it('lets no formula change what another one means', () => {
     expect(canonical('\\gdef\\neq{x}\\neq')).toBe('x');
     expect(canonical('\\neq')).toBe('\\neq');

@@ -1,5 +1,5 @@
 // The door to KaTeX: formulas to its parse tree (github.com/KaTeX/KaTeX, src/types/nodes.ts) and to HTML with MathML.
-// Formulas come from models, so nothing is trusted: no links, no images, bounded expansion and bounded sizes.
+// Formulas come from models, so nothing is trusted in HTML: no links, no images; expansion and sizes are bounded.
 import katex from 'katex';
 
 /** A node of KaTeX's parse tree; only what the tree's writer reads is named. */
@@ -10,7 +10,7 @@ export interface Node {
   readonly [field: string]: unknown;
 }
 
-const LIMITS = { displayMode: true, strict: false, trust: false, maxExpand: 1000, maxSize: 50 } as const;
+const LIMITS = { displayMode: true, strict: false, maxExpand: 1000, maxSize: 50 } as const;
 
 /** Commands of LaTeX and plain TeX that printed formulas use and KaTeX lacks. */
 const LACKING: Readonly<Record<string, string>> = {
@@ -43,8 +43,8 @@ export function stripped(formula: string): string {
 /** The tree, or null where KaTeX refuses the formula. */
 export function parseFormula(formula: string, macros: Readonly<Record<string, string>> = {}): readonly Node[] | null {
   try {
-    // A copy, for \gdef writes into the table it is given.
-    return parse(stripped(formula), { ...LIMITS, throwOnError: true, macros: { ...LACKING, ...macros } });
+    // A tree does nothing, so links may stand in it. The table is a copy, for \gdef writes into the one it is given.
+    return parse(stripped(formula), { ...LIMITS, trust: true, throwOnError: true, macros: { ...LACKING, ...macros } });
   } catch {
     // ParseError, or a RangeError where braces nest too deep for its recursion.
     return null;
@@ -56,6 +56,7 @@ export function renderFormula(formula: string): string | null {
   try {
     return katex.renderToString(stripped(formula), {
       ...LIMITS,
+      trust: false,
       throwOnError: true,
       output: 'htmlAndMathml',
       macros: { ...LACKING },

@@ -63,8 +63,9 @@ ${await Promise.all(shown.map(caseCard))}
 
 function casesNote(shown: number, misread: number, several: boolean): string {
   if (misread === 0) return 'Every formula was read without an error.';
-  const [who, mean] = several ? ['some run', ', the mean of the runs'] : ['the model', ''];
-  return `${shown} of the ${misread} formulas that ${who} misread, the largest edit distance${mean} first. Marked tokens are missing on the other side.`;
+  const who = several ? 'some run' : 'the model';
+  const order = several ? 'by the mean of their edit distances' : 'by edit distance';
+  return `${shown} of the ${misread} formulas that ${who} misread, ${order}. Marked tokens are missing on the other side.`;
 }
 
 const runHeads = (runs: readonly ReportRun[]): Html[] =>

@@ -31,7 +31,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; padding: 7px 14px 7px 0; border-top: 1px solid var(--line); vertical-align: top; }
 thead th { border-top: 0; color: var(--soft); font-weight: 600; overflow-wrap: anywhere; }
 tbody th { font-weight: 500; }
-th.number, td.number { text-align: right; padding-right: 0; padding-left: 14px; white-space: nowrap; }
+th.number, td.number { width: 8.5em; text-align: right; padding-right: 0; padding-left: 14px; white-space: nowrap; }
 thead th.number { white-space: normal; }
 td.best { color: var(--good); font-weight: 650; }
 small { display: block; font-size: 12.5px; font-weight: 400; max-width: 78ch; line-height: 1.4; }
@@ -42,7 +42,7 @@ svg line { stroke: var(--line); }
 .case { margin-bottom: 14px; }
 .case header { display: flex; gap: 12px; justify-content: space-between; color: var(--soft); font-size: 13px; margin-bottom: 10px; }
 .case header span:first-child { overflow-wrap: anywhere; }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(300px, 100%), 1fr)); gap: 14px; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(235px, 100%), 1fr)); gap: 14px; }
 .side { min-width: 0; }
 .side h3 { font-size: 12px; margin: 0 0 6px; color: var(--soft); font-weight: 600; overflow-wrap: anywhere; }
 .picture { border: 1px solid var(--line); border-radius: 8px; min-height: 72px; padding: 10px; overflow-x: auto; display: grid; align-items: center; }
