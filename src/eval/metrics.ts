@@ -1,130 +1,118 @@
-// The scores of formula OCR: exact match (raw and normalised), normalised edit distance and corpus BLEU-4.
-// A number is worth printing only with its definition, so every result carries the definitions it was made by.
-import { distance } from 'fastest-levenshtein';
+// The scores of formula OCR. A number is worth printing only with its definition, so every result carries those it was
+// made by; where a field's name names a project, its numbers compare with that project's.
 import { InputError } from '../shared/errors.ts';
+import { isLooping } from '../shared/repetition.ts';
+import { corpusBleu4, tokens13a } from './bleu.ts';
+import { CANONICAL, canonicalTokens } from './canonical.ts';
+import { editDistance, tokenErrors } from './distance.ts';
 import { NORMALIZATION, normalizeFormula } from './normalize.ts';
 
 export interface Pair {
   truth: string;
+  /** a missing prediction is the empty text: it counts, as wrong */
   prediction: string;
 }
 
 /** What each field of `Scores` means, in one sentence each; printed beside every result. */
 export const METRIC_DEFINITIONS = {
   exactMatch: 'share of predictions identical to the truth, character for character, nothing normalised',
-  exactMatchNormalized: 'share of predictions identical to the truth after normalisation',
+  exactMatchNormalized: 'share of predictions identical to the truth after UniMERNet’s whitespace normalisation',
+  exactMatchCanonical: 'share of predictions whose canonical tokens are the truth’s (ExpRate over tokens)',
+  withinOne: 'share of predictions at most one canonical token (inserted, deleted or replaced) from the truth',
+  withinTwo:
+    'share of predictions at most two canonical tokens from the truth; CROHME counts errors of its symbol layout ' +
+    'tree instead, which differ',
   editDistance:
-    'Levenshtein distance in characters (Unicode code points) after normalisation, divided by the longer length, ' +
-    'mean over the formulas (UniMERNet); 0 is best, two empty texts count 0',
-  bleu4:
-    'corpus BLEU-4 over whitespace-separated tokens of the raw text, one reference, brevity penalty, no smoothing; ' +
-    '1 is best, 0 when no 4-gram matches. Comparable neither with UniMERNet (13a tokens) nor with character BLEU',
+    'Levenshtein distance in characters (Unicode code points) after UniMERNet’s normalisation, divided by the longer ' +
+    'length, mean over the formulas (UniMERNet); 0 is best, two empty texts count 0',
+  bleuUnimernet:
+    'corpus BLEU-4 over mteval-13a tokens after UniMERNet’s normalisation, one reference, brevity penalty, no ' +
+    'smoothing (UniMERNet); 1 is best, 0 when no 4-gram matches',
+  bleuIm2markup:
+    'corpus BLEU-4 over canonical tokens, one reference, brevity penalty, no smoothing (im2markup); 1 is best',
+  editAccuracyIm2markup:
+    'im2markup’s edit distance accuracy: 1 − Σ distance / Σ longer length, in canonical tokens; 1 is best',
+  renderable: 'share of predictions that KaTeX can parse, and so draw; empty ones count as not',
+  renderableTruths: 'the same share of the truths: what lies above it cannot be asked of a prediction',
+  repetition:
+    'share of predictions that end in one phrase of up to 120 characters, whitespace aside, over and over (6 times ' +
+    'and 32 characters at least), where the truth does not',
   normalization: NORMALIZATION,
+  canonical: CANONICAL,
 } as const;
 
-export interface Scores {
-  count: number;
-  exactMatch: number;
-  exactMatchNormalized: number;
-  editDistance: number;
-  bleu4: number;
-  definitions: typeof METRIC_DEFINITIONS;
+export type MetricName = Exclude<keyof typeof METRIC_DEFINITIONS, 'normalization' | 'canonical'>;
+
+export interface Scores extends Readonly<Record<MetricName, number>> {
+  readonly count: number;
+  readonly definitions: typeof METRIC_DEFINITIONS;
 }
 
-/** 1 when the texts are identical, else 0. */
-export function exactMatch(truth: string, prediction: string): number {
-  return truth === prediction ? 1 : 0;
+/** One pair and all that is known of it alone. */
+export interface Grade {
+  readonly pair: Pair;
+  readonly normalized: Pair;
+  readonly tokens: { readonly truth: readonly string[]; readonly prediction: readonly string[] };
+  readonly renders: { readonly truth: boolean; readonly prediction: boolean };
+  readonly exact: boolean;
+  /** as the field of `Scores`, of this pair */
+  readonly editDistance: number;
+  /** canonical tokens to insert, delete or replace */
+  readonly errors: number;
+  readonly repeats: boolean;
 }
 
-/** 1 when the texts are identical after `normalizeFormula`, else 0. */
-export function exactMatchNormalized(truth: string, prediction: string): number {
-  return exactMatch(normalizeFormula(truth), normalizeFormula(prediction));
-}
+/** Whether the text ends in one phrase over and over. */
+const repeats = (text: string): boolean => isLooping(Array.from(text.replace(/\s+/g, '')), 120);
 
-/** Levenshtein distance over code points / the longer length, of the texts as given; two empty texts give 0. */
-export function editDistance(truth: string, prediction: string): number {
-  const [a, b] = oneUnitPerCodePoint(truth, prediction);
-  const longer = Math.max(a.length, b.length);
-  return longer === 0 ? 0 : distance(a, b) / longer;
-}
-
-const ASTRAL = /[\u{10000}-\u{10FFFF}]/u;
-
-/** Renames characters so that one UTF-16 unit stands for one code point; equality is all a distance needs. */
-function oneUnitPerCodePoint(truth: string, prediction: string): [string, string] {
-  if (!ASTRAL.test(truth) && !ASTRAL.test(prediction)) return [truth, prediction];
-  const names = new Map<string, string>();
-  const rename = (text: string): string => {
-    let renamed = '';
-    for (const char of text) {
-      const name = names.get(char) ?? String.fromCharCode(names.size);
-      names.set(char, name);
-      renamed += name;
-    }
-    return renamed;
-  };
-  return [rename(truth), rename(prediction)];
-}
-
-/** Corpus BLEU-4: n-gram counts are summed over all pairs before the precisions are taken. */
-export function corpusBleu4(pairs: readonly Pair[]): number {
-  const matched = [0, 0, 0, 0];
-  const proposed = [0, 0, 0, 0];
-  let truthLength = 0;
-  let predictionLength = 0;
-  for (const { truth, prediction } of pairs) {
-    const reference = tokens(truth);
-    const candidate = tokens(prediction);
-    truthLength += reference.length;
-    predictionLength += candidate.length;
-    for (let n = 1; n <= 4; n++) {
-      const allowed = ngrams(reference, n);
-      for (const [gram, times] of ngrams(candidate, n)) {
-        proposed[n - 1]! += times;
-        matched[n - 1]! += Math.min(times, allowed.get(gram) ?? 0);
-      }
-    }
-  }
-  if (matched.some((count) => count === 0)) return 0;
-  const logPrecision = matched.reduce((sum, count, index) => sum + Math.log(count / proposed[index]!), 0) / 4;
-  const brevity = Math.min(0, 1 - truthLength / predictionLength);
-  return Math.exp(brevity + logPrecision);
-}
-
-function tokens(text: string): string[] {
-  return text.split(/\s+/).filter((token) => token !== '');
-}
-
-/** How often each run of n tokens occurs; a space cannot stand in a token, so it can join them. */
-function ngrams(list: readonly string[], n: number): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let start = 0; start + n <= list.length; start++) {
-    const gram = list.slice(start, start + n).join(' ');
-    counts.set(gram, (counts.get(gram) ?? 0) + 1);
-  }
-  return counts;
-}
-
-/** All scores of one evaluation. A missing prediction is to be given as the empty text: it counts, as wrong. */
-export function scorePairs(pairs: readonly Pair[]): Scores {
-  if (pairs.length === 0)
-    throw new InputError('nothing to score: expected at least one truth and prediction, got none');
-  let same = 0;
-  let sameNormalized = 0;
-  let edits = 0;
-  for (const { truth, prediction } of pairs) {
-    const a = normalizeFormula(truth);
-    const b = normalizeFormula(prediction);
-    same += exactMatch(truth, prediction);
-    sameNormalized += exactMatch(a, b);
-    edits += editDistance(a, b);
-  }
+export function grade(pair: Pair): Grade {
+  const truth = canonicalTokens(pair.truth);
+  const prediction = canonicalTokens(pair.prediction);
+  const normalized = { truth: normalizeFormula(pair.truth), prediction: normalizeFormula(pair.prediction) };
   return {
-    count: pairs.length,
-    exactMatch: same / pairs.length,
-    exactMatchNormalized: sameNormalized / pairs.length,
-    editDistance: edits / pairs.length,
-    bleu4: corpusBleu4(pairs),
+    pair,
+    normalized,
+    tokens: { truth: truth.tokens, prediction: prediction.tokens },
+    renders: {
+      truth: truth.parses && truth.tokens.length > 0,
+      prediction: prediction.parses && prediction.tokens.length > 0,
+    },
+    exact: pair.truth === pair.prediction,
+    editDistance: editDistance(normalized.truth, normalized.prediction),
+    errors: tokenErrors(truth.tokens, prediction.tokens),
+    repeats: repeats(pair.prediction) && !repeats(pair.truth),
+  };
+}
+
+/** All scores of one evaluation. */
+export function score(grades: readonly Grade[]): Scores {
+  if (grades.length === 0)
+    throw new InputError('nothing to score: expected at least one truth and prediction, got none');
+  const total = (value: (grade: Grade) => number): number => grades.reduce((sum, g) => sum + value(g), 0);
+  const mean = (value: (grade: Grade) => number): number => total(value) / grades.length;
+  const share = (holds: (grade: Grade) => boolean): number => mean((g) => (holds(g) ? 1 : 0));
+  const longer = total(({ tokens }) => Math.max(tokens.truth.length, tokens.prediction.length));
+  return {
+    count: grades.length,
+    exactMatch: share((g) => g.exact),
+    exactMatchNormalized: share(({ normalized }) => normalized.truth === normalized.prediction),
+    exactMatchCanonical: share((g) => g.errors === 0),
+    withinOne: share((g) => g.errors <= 1),
+    withinTwo: share((g) => g.errors <= 2),
+    editDistance: mean((g) => g.editDistance),
+    bleuUnimernet: corpusBleu4(
+      grades.map(({ normalized }) => ({
+        truth: tokens13a(normalized.truth),
+        prediction: tokens13a(normalized.prediction),
+      })),
+    ),
+    bleuIm2markup: corpusBleu4(grades.map((g) => g.tokens)),
+    editAccuracyIm2markup: longer === 0 ? 1 : 1 - total((g) => g.errors) / longer,
+    renderable: share((g) => g.renders.prediction),
+    renderableTruths: share((g) => g.renders.truth),
+    repetition: share((g) => g.repeats),
     definitions: METRIC_DEFINITIONS,
   };
 }
+
+export const scorePairs = (pairs: readonly Pair[]): Scores => score(pairs.map(grade));

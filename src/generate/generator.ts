@@ -9,8 +9,8 @@ import { type CacheSize, type Choice, DECODING, decode, prefill } from '../model
 import { cacheName } from '../models/qwen2_vl/text.ts';
 import { type LoraSpec, Scope, type ScopeOptions } from '../nn/scope.ts';
 import { Random } from '../shared/random.ts';
+import { isLooping } from '../shared/repetition.ts';
 import { packPrompts, sizeClass } from './prompts.ts';
-import { isLooping } from './repetition.ts';
 import { type ChosenToken, chooseToken, GREEDY, isGreedy, type SamplingOptions } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {

@@ -4,8 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { readConversations } from '../data/conversation.ts';
-import { editDistance, exactMatch, type Pair, scorePairs } from '../eval/metrics.ts';
-import { normalizeFormula } from '../eval/normalize.ts';
+import { type Grade, grade, score } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } from '../models/qwen2_vl/adapter.ts';
@@ -210,14 +209,15 @@ async function trainRecorded(
     );
     await generator.dispose();
     const pairs = readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text }));
-    const scores = scorePairs(pairs);
+    const grades = pairs.map(grade);
+    const scores = score(grades);
     const valSizes = val.samples.map(sizeOfSample);
     const loss = await trainer.loss(val.samples, pack(Array.from(valSizes.keys()), valSizes, bucket));
     // Copies of the images go on beside the training.
     void run.evaluation({
       step,
       metrics: { loss, exact_match: scores.exactMatch, edit_distance: scores.editDistance },
-      rows: pairs.map((pair, i) => ({ ...pair, image: val.images[i]![0]!, metrics: scoresOf(pair) })),
+      rows: pairs.map((pair, i) => ({ ...pair, image: val.images[i]![0]!, metrics: scoresOf(grades[i]!) })),
     });
     return { loss, exactMatch: scores.exactMatch, editDistance: scores.editDistance, count: readings.length };
   };
@@ -320,9 +320,9 @@ async function trainRecorded(
   };
 }
 
-const scoresOf = ({ truth, prediction }: Pair): Record<string, number> => ({
-  exact_match: exactMatch(truth, prediction),
-  edit_distance: editDistance(normalizeFormula(truth), normalizeFormula(prediction)),
+const scoresOf = ({ exact, editDistance }: Grade): Record<string, number> => ({
+  exact_match: exact ? 1 : 0,
+  edit_distance: editDistance,
 });
 
 /** Smaller is better for every metric. */

@@ -1,7 +1,7 @@
 // Reads labelled images with a model, with or without an adapter, and scores what it wrote.
 import type { OpenedBackend } from '../backends/open.ts';
 import type { Conversation } from '../data/conversation.ts';
-import { type Pair, type Scores, scorePairs } from '../eval/metrics.ts';
+import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
@@ -16,7 +16,9 @@ export interface ScoreOptions {
 
 export interface Scored {
   /** in the order of the rows, without the dropped ones */
-  readonly pairs: readonly (Pair & { readonly image: string })[];
+  readonly pairs: readonly (Pair & { readonly image: string; readonly images: readonly string[] })[];
+  /** of the pairs, in the same order */
+  readonly grades: readonly Grade[];
   readonly scores: Scores;
   readonly dropped: readonly Dropped[];
 }
@@ -28,15 +30,17 @@ export async function scoreModel(
 ): Promise<Scored> {
   const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT, precision });
   const { processor } = model;
-  const { samples, labels, dropped } = await encodeRows(rows, processor, model, 'reading');
+  const { samples, labels, images, dropped } = await encodeRows(rows, processor, model, 'reading');
   const generator = new Generator(backend, processor.config, null, { precision });
   const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
   const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
   await generator.dispose();
   const pairs = readings.map(({ text }, i) => ({
     image: samples[i]!.name,
+    images: images[i]!,
     truth: labels[i] as string,
     prediction: text,
   }));
-  return { pairs, scores: scorePairs(pairs), dropped };
+  const grades = pairs.map(grade);
+  return { pairs, grades, scores: score(grades), dropped };
 }

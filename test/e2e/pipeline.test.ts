@@ -64,6 +64,28 @@ describe('from nothing to LaTeX', () => {
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: expect.any(String), confidence: expect.any(Number) });
   });
 
+  it('compares adapters and the bare base, and reports on one page', async () => {
+    const adapters = ['whole', 'killed'].map((run) => at(run, 'adapter'));
+    const report = at('pages', 'report.html');
+    const flags = ['--data', at('data', 'val.json'), '--max-new-tokens', '8', '--base', '--report', report, '--json'];
+    const { code, stdout, stderr } = await texlensHere(
+      ...['eval', ...adapters.flatMap((adapter) => ['--adapter', adapter]), ...flags],
+    );
+    expect(code, stderr).toBe(0);
+    const { runs, definitions } = lastJson(stdout) as { runs: Record<string, unknown>[]; definitions: object };
+    expect(runs).toMatchObject([
+      { name: 'base', adapter: null, count: 4, exactMatch: expect.any(Number), editDistance: expect.any(Number) },
+      { name: adapters[0], adapter: adapters[0], count: 4, dropped: 0, byLength: expect.any(Array) },
+      { name: adapters[1], adapter: adapters[1] },
+    ]);
+    // The two adapters are equal, bit for bit.
+    expect({ ...runs[2], name: '', adapter: '' }).toEqual({ ...runs[1], name: '', adapter: '' });
+    expect(definitions).toHaveProperty('editDistance');
+    const page = await readFile(report, 'utf8');
+    for (const { name } of runs) expect(page).toContain(name as string);
+    expect(page).toContain('data:image/png;base64,');
+  });
+
   it('streams one image to a terminal token by token, and the text is the one that a pipe gets', async () => {
     const args = ['predict', at('data', 'images', '000000.png'), '--adapter', at('whole', 'adapter')];
     const sampled = [...args, '--max-new-tokens', '12', '--temperature', '5'];

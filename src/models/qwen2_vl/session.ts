@@ -19,7 +19,7 @@ export interface LoadedModel extends Instruction {
 }
 
 /** The model to use where none was named: the one that the adapter was trained on, else the bundled one. */
-async function defaultModel(adapter: string | undefined): Promise<string> {
+export async function defaultModel(adapter: string | undefined): Promise<string> {
   if (adapter === undefined) return bundledModel();
   const { base } = await readAdapterConfig(adapter);
   const found = base !== null && (await stat(base).catch(() => null))?.isDirectory();
