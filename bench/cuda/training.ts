@@ -1,4 +1,5 @@
 // Optimiser steps of LoRA on the 2B shape: samples a second, step time, device memory, model FLOPs utilisation.
+import { execFileSync } from 'node:child_process';
 import type { Backend } from '../../src/backends/contract.ts';
 import { initLora, loraParameters, loraSpec } from '../../src/models/qwen2_vl/adapter.ts';
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
@@ -31,6 +32,8 @@ export interface TrainingResult {
   readonly tokensPerSecond: number;
   readonly stepMs: number;
   readonly tokens: number;
+  /** device memory in use while it trains, GiB, all that the card holds */
+  readonly memoryGiB: number;
   readonly losses: readonly number[];
 }
 
@@ -82,12 +85,13 @@ export async function benchTraining(
     running = next;
   }
   await running;
+  const memoryGiB = memoryInUse();
   await trainer.dispose();
   times.sort((a, b) => a - b);
   const stepMs = times[times.length >> 1]!;
   const meanTokens = sizes.reduce((sum, { tokens: n }) => sum + n, 0) / sizes.length;
   const samplesPerSecond = (1000 * perStep) / stepMs;
-  return { samplesPerSecond, tokensPerSecond: samplesPerSecond * meanTokens, stepMs, tokens: bucket.tokens, losses };
+  return { samplesPerSecond, tokensPerSecond: samplesPerSecond * meanTokens, stepMs, tokens: bucket.tokens, memoryGiB, losses };
 }
 
 /** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch. */
@@ -106,4 +110,10 @@ function smallestBucket(
       if (fits(bucket)) return bucket;
     }
   }
+}
+
+/** GiB that the first card holds for all its processes, libraries included, as nvidia-smi tells it. */
+function memoryInUse(): number {
+  const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '--id=0'];
+  return Number(execFileSync('nvidia-smi', query, { encoding: 'utf8' })) / 1024;
 }
