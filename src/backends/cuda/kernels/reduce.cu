@@ -1,14 +1,14 @@
-// Sums and maxima over the middle axis of [A, R, C], and the softmax of rows. Macros: T (storage), MAXIMUM (0 or 1).
+// Sums and maxima over the middle axis of [A, R, C], and the softmax of rows. Macros: T (storage), MAXIMUM (0 or 1), THREADS (of reduce_rows and softmax).
 
 __device__ __forceinline__ float combine(float a, float b) { return MAXIMUM ? fmaxf(a, b) : a + b; }
 __device__ __forceinline__ float nothing() { return MAXIMUM ? __int_as_float(0xff800000) : 0.0f; }
 
-/** C = 1: a block of 256 for each row. */
-extern "C" __global__ void __launch_bounds__(256) reduce_rows(const T *x, T *y, int columns) {
+/** C = 1: a block for each row. */
+extern "C" __global__ void __launch_bounds__(THREADS) reduce_rows(const T *x, T *y, int columns) {
   const T *row = x + (size_t)blockIdx.x * columns;
   float v = nothing();
-  for (int c = threadIdx.x; c < columns; c += 256) v = combine(v, get(row[c]));
-  v = MAXIMUM ? blockMax<256>(v) : blockSum<256>(v);
+  for (int c = threadIdx.x; c < columns; c += THREADS) v = combine(v, get(row[c]));
+  v = MAXIMUM ? blockMax<THREADS>(v) : blockSum<THREADS>(v);
   if (threadIdx.x == 0) put(y[blockIdx.x], v);
 }
 
@@ -37,14 +37,14 @@ extern "C" __global__ void reduce_columns(const float *parts, T *y, int shares, 
 }
 
 /** exp(x − max) / Σ over rows. */
-extern "C" __global__ void __launch_bounds__(256) softmax(const T *x, T *y, int columns) {
+extern "C" __global__ void __launch_bounds__(THREADS) softmax(const T *x, T *y, int columns) {
   const T *row = x + (size_t)blockIdx.x * columns;
   float most = __int_as_float(0xff800000);
-  for (int c = threadIdx.x; c < columns; c += 256) most = fmaxf(most, get(row[c]));
-  most = blockMax<256>(most);
+  for (int c = threadIdx.x; c < columns; c += THREADS) most = fmaxf(most, get(row[c]));
+  most = blockMax<THREADS>(most);
   float sum = 0;
-  for (int c = threadIdx.x; c < columns; c += 256) sum += expf(get(row[c]) - most);
-  const float scale = 1.0f / blockSum<256>(sum);
-  for (int c = threadIdx.x; c < columns; c += 256)
+  for (int c = threadIdx.x; c < columns; c += THREADS) sum += expf(get(row[c]) - most);
+  const float scale = 1.0f / blockSum<THREADS>(sum);
+  for (int c = threadIdx.x; c < columns; c += THREADS)
     put(y[(size_t)blockIdx.x * columns + c], expf(get(row[c]) - most) * scale);
 }

@@ -104,6 +104,9 @@ export const pad = ({ before }: { before: readonly number[] }, { views: [x], out
   };
 };
 
+/** Few long rows take all the threads that a block can have. */
+const rowThreads = (rows: number, columns: number): number => (rows < 128 && columns >= 8192 ? 1024 : BLOCK);
+
 const SHARES = 32;
 
 /** Axes that lie side by side are reduced as the middle axis of [A, R, C]; the layout sees to it that they do. */
@@ -115,7 +118,8 @@ export const reduce =
     const outer = sizeOf(shape.slice(0, first));
     const rows = sizeOf(shape.slice(first, last + 1));
     const columns = sizeOf(shape.slice(last + 1));
-    const macros = { T: C_TYPE[x!.root.dtype], MAXIMUM: maximum ? 1 : 0 };
+    const THREADS = columns === 1 ? rowThreads(outer, rows) : BLOCK;
+    const macros = { T: C_TYPE[x!.root.dtype], MAXIMUM: maximum ? 1 : 0, THREADS };
     const shares = Math.max(1, Math.min(SHARES, ceil(rows, 64)));
     return {
       scratch: columns > 1 ? shares * outer * columns * 4 : 0,
@@ -123,7 +127,7 @@ export const reduce =
         if (outer * columns === 0) return;
         const [from, to] = [p(run.at(x!)), p(run.to(out!))];
         if (columns === 1) {
-          run.launch(kernel('reduce', 'reduce_rows', macros), outer, BLOCK, [from, to, i(rows)]);
+          run.launch(kernel('reduce', 'reduce_rows', macros), outer, THREADS, [from, to, i(rows)]);
           return;
         }
         const grid = [ceil(columns, 32), shares, outer] as const;
@@ -150,7 +154,8 @@ export const softmax = (_attrs: unknown, { views: [x], outputs: [out] }: Lowered
     const columns = x!.shape.at(-1)!;
     const rows = sizeOf(x!.shape) / Math.max(1, columns);
     if (rows * columns === 0) return;
-    const macros = { T: C_TYPE[x!.root.dtype], MAXIMUM: 0 };
-    run.launch(kernel('reduce', 'softmax', macros), rows, BLOCK, [p(run.at(x!)), p(run.to(out!)), i(columns)]);
+    const THREADS = rowThreads(rows, columns);
+    const macros = { T: C_TYPE[x!.root.dtype], MAXIMUM: 0, THREADS };
+    run.launch(kernel('reduce', 'softmax', macros), rows, THREADS, [p(run.at(x!)), p(run.to(out!)), i(columns)]);
   },
 });
