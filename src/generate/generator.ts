@@ -1,7 +1,7 @@
 // Writes text for images: prefill of a batch of prompts, then decoding steps over a KV cache that grows by doubling.
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
-import { hostArray } from '../graph/types.ts';
+import { hostArray, typeName } from '../graph/types.ts';
 import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
@@ -232,6 +232,8 @@ export class Generator {
       for (const part of ['k', 'v'] as const) {
         const name = cacheName(layer, part);
         const type = { dtype: this.options.precision ?? 'f32', shape: [batch, kvHeads, length, headDim] };
+        // What an earlier batch left in a cache of this size is never read: rows count only up to a sequence's length.
+        if (kept === 0 && this.backend.hasState(name) && typeName(this.backend.typeOf(name)) === typeName(type)) continue;
         const data = hostArray(type);
         if (kept > 0) {
           const old = this.backend.getState(name).data;
