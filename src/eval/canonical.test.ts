@@ -34,6 +34,7 @@ const RULES: readonly (readonly [rule: string, formula: string, tokens: string])
   ['braces around one symbol go', '{x}+{\\rm{y}}', 'x + \\mathrm { y }'],
   ['colours go', '\\color{red}x', 'x'],
   ['labels, dollars and comments go', '$x\\label{eq:a}$ % why', 'x'],
+  ['a comment sign before all goes alone', '%x+1 % why', 'x + 1'],
   ['percent signs stay', '5\\% x', '5 \\% x'],
   [
     'arrays',

@@ -8,7 +8,7 @@ export const CANONICAL =
   'sub before super; primes are superscripts; \\over, \\dfrac, \\tfrac and \\cfrac are \\frac; \\sin is \\operatorname { s i n }; ' +
   '\\text, \\mbox, \\hbox and \\rm are \\mathrm, other old font switches their \\math… command; names that LaTeX defines ' +
   'as the same are one (\\le \\leq, \\to \\rightarrow, \\vert |, …); matrix, cases and their kin are \\left…, array, \\right…; ' +
-  'braces around one symbol or fraction, colours, comments, \\label, $ and equation environments go. Where KaTeX cannot parse, the ' +
+  'braces around one symbol or fraction, colours, gaps of rows, comments, \\label, $ and equation environments go. Where KaTeX cannot parse, the ' +
   'commands and characters of the text stand as they are, but for comments, \\label, $ and the same names';
 
 export interface Canonical {
@@ -112,7 +112,7 @@ const command = (name: string, ...args: readonly unknown[]): string[] => [
 ];
 
 /** Braces around one of these change nothing that is seen, or spaces by a hair; \over and its kin cannot be without. */
-const UNBRACED = new Set(['mathord', 'textord', 'font', 'text', 'accent', 'ordgroup', 'genfrac']);
+const UNBRACED = new Set(['mathord', 'textord', 'font', 'text', 'hbox', 'accent', 'ordgroup', 'genfrac']);
 
 const TEXT_FONTS: Readonly<Record<string, string>> = {
   '\\textbf': '\\mathbf',

@@ -27,10 +27,12 @@ const { __parse: parse } = katex as unknown as { __parse(formula: string, option
 
 /**
  * What carries no picture goes: comments, labels, dollars, equation environments; eqnarray is the aligned it draws,
- * and a backslash at the end has lost its space.
+ * and a backslash at the end has lost its space. A % that begins a formula has lost its line break, as im2markup has it:
+ * what follows it counts.
  */
 export function stripped(formula: string): string {
   return formula
+    .replace(/^\s*%/, '')
     .replace(/(?<!\\)((?:\\\\)*)%.*$/gm, '$1')
     .replace(/\\label\s*\{[^{}]*\}/g, '')
     .replace(/(?<!\\)((?:\\\\)*)(?:\\\[|\\\]|\\\(|\\\))/g, (_, before: string) => before)

@@ -66,7 +66,7 @@ describe('reportPage', () => {
         { truth: 'x', prediction: '\\frac{' },
       ]),
     ]);
-    expect(text).toContain('nothing was written');
+    expect(text).toContain('nothing to draw');
     expect(text).toContain('KaTeX cannot draw it');
   });
 

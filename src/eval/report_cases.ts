@@ -43,7 +43,9 @@ export function misreadSamples(runs: readonly NamedRun[]): Misread[] {
 
 export async function caseCard({ name, images, readings }: Misread): Promise<Html> {
   const { tokens, pair } = readings[0]!.grade;
-  const pictures = (await Promise.all(images.map(imageUri))).map((uri) => html`<img src="${uri}" alt="">`);
+  const pictures = (await Promise.all(images.map(imageUri))).map(
+    (uri) => html`<img src="${uri}" alt="the image that was read">`,
+  );
   const distances = readings.map(({ grade }) => grade.editDistance.toFixed(3)).join(', ');
   const predictions = readings.map(({ run, grade }) => {
     const marked = markDifferences(grade.tokens.truth, grade.tokens.prediction).prediction;
@@ -63,7 +65,7 @@ function side(kind: 'truth' | 'prediction', title: string, formula: string, toke
   const drawn = renderFormula(formula);
   const picture =
     tokens.length === 0
-      ? html`<span class="none">nothing was written</span>`
+      ? html`<span class="none">nothing to draw</span>`
       : drawn === null
         ? html`<span class="none">KaTeX cannot draw it</span>`
         : new Html(drawn);

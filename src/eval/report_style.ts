@@ -37,6 +37,7 @@ td.best { color: var(--good); font-weight: 650; }
 small { display: block; font-size: 12.5px; font-weight: 400; max-width: 78ch; line-height: 1.4; }
 .key { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
 svg { display: block; width: 100%; height: auto; }
+svg + small { max-width: none; margin-top: 8px; }
 svg text { fill: var(--soft); font-size: 11px; }
 svg line { stroke: var(--line); }
 .case { margin-bottom: 14px; }

@@ -8,6 +8,7 @@ import { breakdown } from '../../eval/breakdown.ts';
 import { formatScore, METRIC_LABELS, METRIC_NAMES } from '../../eval/labels.ts';
 import type { ReportRun } from '../../eval/report.ts';
 import { resolveModel } from '../../hub/resolve.ts';
+import { readAdapterConfig } from '../../models/qwen2_vl/adapter.ts';
 import { defaultModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError } from '../../shared/errors.ts';
 import { writeAtomically } from '../../shared/files.ts';
@@ -62,6 +63,8 @@ export function command(): Command {
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
       const model = flags.model && (await resolveModel(flags.model, flags));
+      // A missing adapter is told now, not after the others were read.
+      await Promise.all(flags.adapter.map(readAdapterConfig));
       const withBase = flags.base || flags.adapter.length === 0;
       const base = withBase ? (model ?? (await baseOf(flags.adapter))) : undefined;
       if (flags.report !== undefined) await mkdir(dirname(resolve(flags.report)), { recursive: true });
