@@ -31,8 +31,8 @@ describe('from nothing to LaTeX', () => {
     expect(whole.stderr).toContain('done: 8 steps');
     expect(lastJson(whole.stdout)).toMatchObject({ steps: 8 });
     expect(whole.stderr).toMatch(/vision {2,}[\d,]+ parameters, frozen \(freeze\.vision\)/);
-    // 2 layers × 4 × (128 + 128)
-    expect(whole.stderr).toMatch(/layers\.0–1\.self_attn\.q_proj +r 4, 2,048\n/);
+    // 3 layers × 4 × (192 + 192)
+    expect(whole.stderr).toMatch(/layers\.0–2\.self_attn\.q_proj +r 4, 4,608\n/);
     expect(whole.stderr).toMatch(/memory: \d+\.\d+ GiB of tensors .*\ntime: about \d+ s for 8 steps/);
     const expected = await home.losses('whole');
     expect(expected).toHaveLength(8);
