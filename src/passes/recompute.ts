@@ -26,9 +26,9 @@ export function recompute(graph: Graph): Graph {
     return made;
   };
   const anew = (value: Value): Value => {
+    if (value.origin.kind !== 'node' || !inner.has(value)) return original(value);
     const known = second.get(value);
     if (known) return known;
-    if (value.origin.kind !== 'node' || !inner.has(value)) return original(value);
     const { node } = value.origin;
     const made = out.apply(node.op, node.inputs.map(anew), node.attrs, true);
     node.outputs.forEach((output, i) => {

@@ -14,7 +14,7 @@ const CONFIG: Qwen2VLConfig = {
   text: { ...QWEN2_VL_2B.text, vocabSize: 1000, layers: 6 },
   vision: { ...QWEN2_VL_2B.vision, depth: 1 },
 };
-const lora = loraSpec(CONFIG, { r: 8, alpha: 16, rslora: false, dropout: 0.05, targetModules: ['q_proj', 'up_proj'] });
+const lora = loraSpec(CONFIG, { r: 8, alpha: 16, rslora: false, dropout: 0.05, targetModules: ['q_proj'] });
 
 const optionsFor = (tokens: number): TrainerOptions => ({
   ...{ bucket: { tokens, row: 256, patches: tokens, patchRow: 256, labels: 256 }, accumulate: 1, lora, dropout: 0.05 },

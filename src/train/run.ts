@@ -157,13 +157,13 @@ async function trainRecorded(
   };
   const scopeOptions = { precision, trained: new Set(trained) };
   const maxNewTokens = config.eval.max_new_tokens;
-  const longest = val?.samples.map(promptOf).sort((a, b) => b.ids.length - a.ids.length);
+  const prompts = val?.samples.map(promptOf).sort((a, b) => b.ids.length - a.ids.length);
   const { options, programs, need, room } = fitMemory(backend, wanted, (o) => tracePrograms(backend, model, o), {
     recompute: train.recompute,
     limit: train.memory_limit,
     fewerFeatures: train.feature_cache === undefined,
-    reader: longest
-      ? readingProgram(backend, model, { ...scopeOptions, lora }, longest.slice(0, READ_AT_ONCE), maxNewTokens)
+    reader: prompts
+      ? readingProgram(backend, model, { ...scopeOptions, lora }, prompts.slice(0, READ_AT_ONCE), maxNewTokens)
       : null,
     *smaller() {
       for (let share = 2; bucket.tokens / share >= train.row_tokens; share *= 2) {

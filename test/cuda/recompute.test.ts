@@ -11,6 +11,7 @@ import { sizeOf } from '../../src/graph/types.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { loadAdapter, loraParameters, loraSpec } from '../../src/models/qwen2_vl/adapter.ts';
 import { loadWeights } from '../../src/models/qwen2_vl/load.ts';
+import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
 import { memoryNeed } from '../../src/train/memory.ts';
 import { momentState } from '../../src/train/step.ts';
 import { type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
@@ -29,38 +30,42 @@ describe.each(BACKENDS)('a recomputed step on %s', (_, backend) => {
   let fixture: Fixture;
   beforeAll(async () => {
     fixture = await Fixture.open('tiny');
-    if (backend) await loadWeights(fixture.folder, fixture.config, backend);
   });
 
-  test.skipIf(!backend)('gives the loss and the weights of the plain step, bit for bit, dropout and all', async () => {
-    if (!backend) return;
-    const step = async (recompute: boolean) => {
-      const lora = await loadAdapter(join(fixture.folder, 'adapter'), fixture.config, backend);
-      const trained = loraParameters(fixture.config, lora);
-      for (const { name, shape } of trained)
-        for (const part of ['m', 'v'] as const)
-          backend.setState(momentState(name, part), { dtype: 'f32', shape }, new Float32Array(sizeOf(shape)));
-      const options: TrainerOptions = {
-        ...{ bucket: BUCKET, accumulate: 1, lora, trained: trained.map(({ name }) => name), dropout: 0.25, seed: 1 },
-        ...{ update: UPDATE, precision: 'f32', keepFeatures: null, recompute },
+  test.skipIf(!backend).each(['LoRA', 'full fine-tuning'])(
+    'gives the loss and the weights of the plain step, bit for bit: %s, dropout and all',
+    async (method) => {
+      if (!backend) return;
+      const { folder, config } = fixture;
+      const step = async (recompute: boolean) => {
+        await loadWeights(folder, config, backend);
+        const lora = method === 'LoRA' ? await loadAdapter(join(folder, 'adapter'), config, backend) : null;
+        const trained = lora ? loraParameters(config, lora) : parameters(config);
+        for (const { name, shape } of trained)
+          for (const part of ['m', 'v'] as const)
+            backend.setState(momentState(name, part), { dtype: 'f32', shape }, new Float32Array(sizeOf(shape)));
+        const options: TrainerOptions = {
+          ...{ bucket: BUCKET, accumulate: 1, lora, trained: trained.map(({ name }) => name), dropout: 0.25, seed: 1 },
+          ...{ update: UPDATE, precision: 'f32', keepFeatures: null, recompute },
+        };
+        const { micro } = tracePrograms(backend, config, options);
+        verify(micro);
+        const program = await backend.compile(micro);
+        const scalars = { lr: Float32Array.of(1e-3), c1: Float32Array.of(0.1), c2: Float32Array.of(1e-3) };
+        const inputs = { ...fixture.inputs(fixture.step, 1 / 16), ...scalars, tick: Int32Array.of(7) };
+        const results = await program.run(inputs);
+        await program.dispose();
+        const weights = new Map(trained.map(({ name }) => [name, backend.getState(name).data]));
+        return { results, weights, arena: backend.needs(micro).shared };
       };
-      const { micro } = tracePrograms(backend, fixture.config, options);
-      verify(micro);
-      const program = await backend.compile(micro);
-      const scalars = { lr: Float32Array.of(1e-3), c1: Float32Array.of(0.1), c2: Float32Array.of(1e-3) };
-      const inputs = { ...fixture.inputs(fixture.step, 1 / 16), ...scalars, tick: Int32Array.of(7) };
-      const results = await program.run(inputs);
-      await program.dispose();
-      const weights = new Map(trained.map(({ name }) => [name, backend.getState(name).data]));
-      return { results, weights, arena: backend.needs(micro).shared };
-    };
-    const plain = await step(false);
-    const again = await step(true);
-    expect(plain.results.loss![0]).toBeGreaterThan(0);
-    expect(again.results).toEqual(plain.results);
-    expect(again.weights).toEqual(plain.weights);
-    expect(again.arena).toBeLessThan(plain.arena);
-  });
+      const plain = await step(false);
+      const again = await step(true);
+      expect(plain.results.loss![0]).toBeGreaterThan(0);
+      expect(again.results).toEqual(plain.results);
+      expect(again.weights).toEqual(plain.weights);
+      expect(again.arena).toBeLessThan(plain.arena);
+    },
+  );
 });
 
 test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, of which the plain step’s values alone take more', () => {
