@@ -91,7 +91,14 @@ export async function benchTraining(
   const stepMs = times[times.length >> 1]!;
   const meanTokens = sizes.reduce((sum, { tokens: n }) => sum + n, 0) / sizes.length;
   const samplesPerSecond = (1000 * perStep) / stepMs;
-  return { samplesPerSecond, tokensPerSecond: samplesPerSecond * meanTokens, stepMs, tokens: bucket.tokens, memoryGiB, losses };
+  return {
+    samplesPerSecond,
+    tokensPerSecond: samplesPerSecond * meanTokens,
+    stepMs,
+    tokens: bucket.tokens,
+    memoryGiB,
+    losses,
+  };
 }
 
 /** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch. */

@@ -233,7 +233,8 @@ export class Generator {
         const name = cacheName(layer, part);
         const type = { dtype: this.options.precision ?? 'f32', shape: [batch, kvHeads, length, headDim] };
         // What an earlier batch left in a cache of this size is never read: rows count only up to a sequence's length.
-        if (kept === 0 && this.backend.hasState(name) && typeName(this.backend.typeOf(name)) === typeName(type)) continue;
+        if (kept === 0 && this.backend.hasState(name) && typeName(this.backend.typeOf(name)) === typeName(type))
+          continue;
         const data = hostArray(type);
         if (kept > 0) {
           const old = this.backend.getState(name).data;

@@ -64,7 +64,17 @@ describe('the command line', () => {
 
   it('fetches a model on its first use, and reads an image offline after that', async () => {
     const made = join(scene.home, 'made');
-    const tiny = { ...SMALL, hidden: 64, heads: 2, kvHeads: 2, intermediate: 64, layers: 1, visionWidth: 64, visionDepth: 1, visionHeads: 2 };
+    const tiny = {
+      ...SMALL,
+      hidden: 64,
+      heads: 2,
+      kvHeads: 2,
+      intermediate: 64,
+      layers: 1,
+      visionWidth: 64,
+      visionDepth: 1,
+      visionHeads: 2,
+    };
     await createModel(made, ['\\frac'], tiny, 1);
     const names = await readdir(made);
     const files = await Promise.all(names.map(async (name) => [name, await readFile(join(made, name))] as const));

@@ -1,6 +1,7 @@
 // Which metrics stand as columns of the runs table: the reader's choice, else the ones that tell most.
-import { isStringList, stored } from '../lib/stored.ts';
+
 import type { RunSummary } from '../lib/api.ts';
+import { isStringList, stored } from '../lib/stored.ts';
 
 /** Empty: the reader has not chosen. */
 export const chosenColumns = stored<string[]>('columns', [], isStringList);

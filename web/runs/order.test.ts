@@ -22,7 +22,8 @@ const names = (runs: readonly RunSummary[]): string[] => runs.map(({ name }) => 
 
 describe('search', () => {
   const runs = [run('alpha', { tags: ['lr'] }), run('beta', { notes: 'Low rank' }), run('gamma', { status: 'failed' })];
-  const find = (text: string): string[] => names(search(runs, text, ({ status }) => (status === 'failed' ? '失败' : '')));
+  const find = (text: string): string[] =>
+    names(search(runs, text, ({ status }) => (status === 'failed' ? '失败' : '')));
 
   it('looks into names, tags, notes and the status in either language', () => {
     expect(find('')).toEqual(['alpha', 'beta', 'gamma']);
@@ -48,7 +49,12 @@ describe('sorted', () => {
   });
 
   it('puts runs without the metric last, both ways', () => {
-    const runs = [run('none'), run('low', { latest: { loss: 1 } }), run('nan', { latest: { loss: null } }), run('high', { latest: { loss: 2 } })];
+    const runs = [
+      run('none'),
+      run('low', { latest: { loss: 1 } }),
+      run('nan', { latest: { loss: null } }),
+      run('high', { latest: { loss: 2 } }),
+    ];
     expect(names(sorted(runs, { by: 'metric:loss', descending: false }))).toEqual(['low', 'high', 'none', 'nan']);
     expect(names(sorted(runs, { by: 'metric:loss', descending: true }))).toEqual(['high', 'low', 'none', 'nan']);
   });

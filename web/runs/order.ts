@@ -8,7 +8,11 @@ export interface Order {
 }
 
 /** Every word must stand somewhere in the name, path, project, tags, notes or status. */
-export function search(runs: readonly RunSummary[], text: string, statusName: (run: RunSummary) => string): RunSummary[] {
+export function search(
+  runs: readonly RunSummary[],
+  text: string,
+  statusName: (run: RunSummary) => string,
+): RunSummary[] {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   if (words.length === 0) return [...runs];
   return runs.filter((run) => {

@@ -62,7 +62,13 @@ export function RunRow({ run, index, columns, selected, onToggle, onOpen, onEdit
         {formatAgo(run.createdAt, now.value, language.value)}
       </td>
       <td class="actions">
-        <button type="button" class="plain icon" onClick={onEdit} aria-label={`${words.edit}: ${run.name}`} title={words.edit}>
+        <button
+          type="button"
+          class="plain icon"
+          onClick={onEdit}
+          aria-label={`${words.edit}: ${run.name}`}
+          title={words.edit}
+        >
           <span aria-hidden="true">✎</span>
         </button>
         <button

@@ -32,7 +32,14 @@ export function RunsPage() {
   const text = query.value;
   const { status } = t.value;
   const by = order.value;
-  const shown = useMemo(() => sorted(search(all, text, (run) => status[run.status]), by), [all, text, status, by]);
+  const shown = useMemo(
+    () =>
+      sorted(
+        search(all, text, (run) => status[run.status]),
+        by,
+      ),
+    [all, text, status, by],
+  );
   const keys = useMemo(() => metricKeys(all), [all]);
   const columns = shownColumns(keys, chosenColumns.value);
   const selected = all.filter((run) => selection.value.has(run.id));

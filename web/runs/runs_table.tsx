@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/index.ts';
 import type { RunSummary } from '../lib/api.ts';
 import { go, linkTo } from '../lib/router.ts';
-import { type Order } from './order.ts';
+import type { Order } from './order.ts';
 import { RunRow } from './run_row.tsx';
 import './runs_table.css';
 
