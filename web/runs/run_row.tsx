@@ -22,7 +22,7 @@ interface RunRowProps {
 export function RunRow({ run, index, columns, selected, onToggle, onOpen, onEdit, onDelete }: RunRowProps) {
   const words = t.value.runsPage;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the row's link does the same by keyboard; the click is a wider target.
+    // The row's link does the same by keyboard; the click is a wider target.
     <tr
       data-index={index}
       aria-rowindex={index + 2}

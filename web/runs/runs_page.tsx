@@ -81,8 +81,10 @@ export function RunsPage() {
             <ColumnPicker keys={keys} shown={columns} />
             <span class="grow" />
             {selected.length > 0 && (
-              <div class="selection" role="group" aria-label={words.selected(selected.length)}>
-                <span class="muted">{words.selected(selected.length)}</span>
+              <div class="selection">
+                <span class="muted" role="status">
+                  {words.selected(selected.length)}
+                </span>
                 <button
                   type="button"
                   class="primary"

@@ -92,6 +92,7 @@ export function RunsTable(props: RunsTableProps) {
     { by: 'createdAt', title: words.started, class: 'started' },
   ];
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: the keys move between the links of the rows within.
     <div
       class="runs-scroller"
       ref={scroller}
@@ -162,7 +163,7 @@ export function RunsTable(props: RunsTableProps) {
 function Space({ rows }: { rows: number }) {
   if (rows <= 0) return null;
   return (
-    <tr aria-hidden="true" class="space">
+    <tr class="space">
       <td style={{ height: `${rows * ROW_HEIGHT}px` }} />
     </tr>
   );
