@@ -4,8 +4,9 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/pro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Served, serve } from '../../src/server/serve.ts';
+import { createRun } from '../../src/tracker/run.ts';
 import { launchBrowser, missingBrowser } from './browser.ts';
 import { ExampleRun } from './example_runs.ts';
 import { EVIL_FORMULAS, EVIL_TEXT, writeHostileRun } from './hostile_run.ts';
@@ -281,6 +282,31 @@ describe.skipIf(reason !== null)(title, () => {
     await expect.poll(ground).toBe('rgb(16, 18, 22)');
     await page.emulateMedia({ colorScheme: 'light' });
     await expect.poll(ground).toBe('rgb(246, 246, 244)');
+  });
+
+  it('charts every card that nvidia-smi tells of', async () => {
+    const bin = join(root, '.bin');
+    await mkdir(bin);
+    const cards = ['35, 1024, 4096, 60, 120.5', '70, 2048, 4096, 65, 250'];
+    await writeFile(join(bin, 'nvidia-smi'), `#!/bin/sh\nprintf '${cards.join('\\n')}\\n'\n`, { mode: 0o755 });
+    vi.stubEnv('PATH', `${bin}:${process.env.PATH}`);
+    const run = await createRun({
+      folder: join(root, 'cards'),
+      name: 'cards',
+      captureConsole: false,
+      systemEverySeconds: 0.05,
+    });
+    await new Promise((wait) => setTimeout(wait, 500));
+    await run.finish();
+    vi.unstubAllEnvs();
+    await openRun('cards');
+    await tab('System');
+    for (const name of ['GPU (%)', 'GPU memory (%)', 'GPU memory (MB)', 'GPU power (W)', 'GPU temperature (°C)']) {
+      const chart = page.locator(`[data-chart="${name}"]`);
+      await chart.scrollIntoViewIfNeeded(); // charts are drawn when they are seen
+      await chart.locator('canvas').waitFor();
+      for (const card of ['GPU 0', 'GPU 1']) await chart.getByText(card, { exact: true }).first().waitFor();
+    }
   });
 
   it('says what is missing: no such run, and a server that went away', async () => {
