@@ -7,11 +7,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Appender } from './appender.ts';
-import { isAlive, thisProcess, withoutSecrets } from './machine.ts';
-import { parseGpus } from './monitor.ts';
 import { listRuns, openRun, type RunReader, readMeta } from './reader.ts';
 import { createRun, type RunOptions } from './run.ts';
-import { thin } from './table.ts';
 
 const image = (name: string): string =>
   fileURLToPath(new URL(`../../test/golden/processor/images/${name}`, import.meta.url));
@@ -179,15 +176,9 @@ describe('a run', () => {
     const run = await record('system', { systemEverySeconds: 0.05 });
     await new Promise((wait) => setTimeout(wait, 300));
     await run.finish();
-    const read = await openRun(at('system'));
-    const [memory] = read.system(['mem.proc']).series;
+    const [memory] = (await openRun(at('system'))).system(['mem.proc']).series;
     expect(memory?.values.length).toBeGreaterThan(2);
     expect(memory?.values[0]).toBeGreaterThan(1); // MB; no Node process is smaller
-    expect(parseGpus('35, 1024, 4096, 60, 120.5\n[N/A], 10, 100, 40, [N/A]\n')).toEqual({
-      ...{ 'gpu.0.pct': 35, 'gpu.0.mem.pct': 25, 'gpu.0.mem.value': 1024, 'gpu.0.temp': 60, 'gpu.0.power': 120.5 },
-      ...{ 'gpu.1.mem.pct': 10, 'gpu.1.mem.value': 10, 'gpu.1.temp': 40 },
-    });
-    expect(parseGpus('')).toEqual({});
   });
 });
 
@@ -229,17 +220,6 @@ describe('a run that was killed', () => {
     expect(aborted.keys()).toEqual(['loss']);
     expect((await aborted.console()).lines.map(({ line }) => line)).toEqual(['last words']);
     expect((await ending('throw new Error("broken");')).meta.status).toBe('failed');
-  });
-
-  it('is told from a living one by pid and start time, and on other machines by silence', () => {
-    const now = new Date().toISOString();
-    const long = new Date(Date.now() - 600_000).toISOString();
-    const own = thisProcess();
-    expect(isAlive(own, now)).toBe(true);
-    expect(isAlive({ ...own, birth: '1' }, now)).toBe(own.birth === null);
-    expect(isAlive({ ...own, machine: 'elsewhere' }, now)).toBe(true);
-    expect(isAlive({ ...own, machine: 'elsewhere' }, long)).toBe(false);
-    expect(isAlive({ ...own, pid: 2 ** 22 + 1 }, now)).toBe(false); // above the largest pid of Linux
   });
 });
 
@@ -368,11 +348,6 @@ describe('hostile input', () => {
     await symlink(at('elsewhere'), at('media', 'media'));
     expect(await read.media(name)).toBeNull();
   });
-
-  it('values of flags that are secret are not recorded', () => {
-    const argv = ['node', 'train', '--swanlab-key', 'abc', '--token=def', '--lr', '1', '--swanlab-key=ghi'];
-    expect(withoutSecrets(argv).join(' ')).toBe('node train --swanlab-key *** --token=*** --lr 1 --swanlab-key=***');
-  });
 });
 
 describe('faults at work', () => {
@@ -427,19 +402,5 @@ describe('faults at work', () => {
     expect(words).toContain('got -1');
     expect(words).toContain('after the run had ended');
     expect((await openRun(at('wrong'))).series(['loss']).series[0]?.steps).toEqual([0, 1, 2]);
-  });
-});
-
-describe('thinning', () => {
-  it('keeps every spike, what is no number, and the last point', () => {
-    const values = Array.from({ length: 10_000 }, (_, i) => Math.sin(i / 500));
-    values[1234] = 50;
-    values[5678] = -50;
-    values[7777] = Number.NaN;
-    const picked = thin(values, 0, 200);
-    expect(picked.length).toBeLessThanOrEqual(202);
-    for (const i of [1234, 5678, 7777, 9999]) expect(picked).toContain(i);
-    expect(picked).toEqual([...picked].sort((a, b) => a - b));
-    expect(thin(values, 9990, 200)).toEqual([9990, 9991, 9992, 9993, 9994, 9995, 9996, 9997, 9998, 9999]);
   });
 });
