@@ -66,6 +66,12 @@ export async function runTraining(
   const exporters = to.filter((tracker) => tracker !== 'local');
   const about = { folder: config.output, name, project, tags, notes, config };
   const started: { run?: Run } = {};
+  // At Ctrl-C the exporters get their last words too; then the signal goes on to whoever ends the process.
+  const interrupted = (): void => {
+    process.off('SIGINT', interrupted);
+    void Promise.resolve(started.run?.finish({ status: 'aborted' })).finally(() => process.kill(process.pid, 'SIGINT'));
+  };
+  process.on('SIGINT', interrupted);
   try {
     const { result, summary } = await trainRecorded(config, opened, resume, async (after) => {
       started.run = await createRun({ ...about, resume: after, exporters, exportSettings, systemEverySeconds });
@@ -76,6 +82,8 @@ export async function runTraining(
   } catch (error) {
     await started.run?.finish({ error });
     throw error;
+  } finally {
+    process.off('SIGINT', interrupted);
   }
 }
 

@@ -53,6 +53,22 @@ describe('from nothing to LaTeX', () => {
     expect((await adapter('killed')).equals(await adapter('whole'))).toBe(true);
   });
 
+  it('a run ended by Ctrl-C is told as aborted, to its exporters too', async () => {
+    const flags = ['--output', at('ended'), '--epochs', '1000', '--track', 'swanlab', '--json'];
+    const child = spawn(process.execPath, [MAIN, 'train', config, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const said = { stdout: '', stderr: '' };
+    for (const name of ['stdout', 'stderr'] as const)
+      child[name].on('data', (chunk: Buffer) => {
+        said[name] += chunk.toString();
+      });
+    while ((await home.losses('ended')).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    child.kill('SIGINT');
+    expect(await new Promise((resolve) => child.once('close', resolve)), said.stderr).toBe(130);
+    expect(lastJson(said.stdout)).toMatchObject({ error: { kind: 'interrupted' } });
+    expect(said.stderr).toMatch(/swanlab sync \S+run-/); // said when SwanLab's folder has its finish record
+    expect(await readMeta(at('ended'))).toMatchObject({ status: 'aborted', error: null });
+  });
+
   it('evaluates and predicts with the adapter', async () => {
     const model = ['--model', at('base'), '--adapter', at('whole', 'adapter')];
     const scored = await texlens('eval', ...model, '--data', at('data', 'val.json'), '--max-new-tokens', '8', '--json');
