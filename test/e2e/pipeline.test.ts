@@ -53,8 +53,8 @@ describe('from nothing to LaTeX', () => {
     expect((await adapter('killed')).equals(await adapter('whole'))).toBe(true);
   });
 
-  it('a run ended by Ctrl-C is told as aborted, to its exporters too', async () => {
-    const flags = ['--output', at('ended'), '--epochs', '1000', '--track', 'swanlab', '--json'];
+  it('a run ended by Ctrl-C is told as aborted, to its exporters too; the dashboard beside it ends with it', async () => {
+    const flags = ['--output', at('ended'), '--epochs', '1000', '--track', 'swanlab', '--ui', '--json'];
     const child = spawn(process.execPath, [MAIN, 'train', config, ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
     const said = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr'] as const)
@@ -62,9 +62,14 @@ describe('from nothing to LaTeX', () => {
         said[name] += chunk.toString();
       });
     while ((await home.losses('ended')).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    const address = /http:\/\/127\.0\.0\.1:\d+\//;
+    await expect.poll(() => said.stderr, { timeout: 20_000 }).toMatch(address);
+    const dashboard = address.exec(said.stderr)![0];
+    expect(await (await fetch(`${dashboard}api/runs`)).text()).toContain('"ended"');
     child.kill('SIGINT');
     expect(await new Promise((resolve) => child.once('close', resolve)), said.stderr).toBe(130);
     expect(lastJson(said.stdout)).toMatchObject({ error: { kind: 'interrupted' } });
+    await expect(fetch(dashboard)).rejects.toThrow();
     expect(said.stderr).toMatch(/swanlab sync \S+run-/); // said when SwanLab's folder has its finish record
     expect(await readMeta(at('ended'))).toMatchObject({ status: 'aborted', error: null });
   });
