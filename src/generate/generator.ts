@@ -10,7 +10,7 @@ import { cacheName } from '../models/qwen2_vl/text.ts';
 import { type LoraSpec, Scope, type ScopeOptions } from '../nn/scope.ts';
 import { Random } from '../shared/random.ts';
 import { isLooping } from '../shared/repetition.ts';
-import { packPrompts, sizeClass } from './prompts.ts';
+import { cacheFor, packPrompts } from './prompts.ts';
 import { type ChosenToken, chooseToken, GREEDY, isGreedy, type SamplingOptions } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -117,12 +117,13 @@ export class Generator {
       });
 
     const longest = Math.max(...prompts.map((prompt) => prompt.ids.length));
-    const batch = 2 ** Math.ceil(Math.log2(sequences.length));
     // Where a run is done by its caller the cache grows by need, for attention walks all of it.
     const room = this.backend.ahead > 1 ? options.maxNewTokens : Math.min(options.maxNewTokens, 64);
-    let cache: CacheSize = { batch, length: sizeClass(longest + room, 2, 64) };
+    const { cache: first, filled } = cacheFor(prompts, room);
+    const { batch } = first;
+    let cache = first;
     this.resizeCache(cache, 0);
-    take(await this.prefill(prompts, cache, choice));
+    take(await this.prefill(prompts, cache, filled, choice));
     const running = () => sequences.filter((sequence) => !sequence.stop);
     if (choice === 'greedy') this.beginDecoding(sequences, batch);
     for (let made = 1; running().length > 0; ) {
@@ -145,9 +146,13 @@ export class Generator {
   }
 
   /** Fills the caches with the prompts, and chooses each one's first token. */
-  private async prefill(prompts: readonly EncodedSample[], cache: CacheSize, choice: Choice): Promise<Tensors> {
+  private async prefill(
+    prompts: readonly EncodedSample[],
+    cache: CacheSize,
+    filled: number,
+    choice: Choice,
+  ): Promise<Tensors> {
     const { bucket, placed } = packPrompts(prompts, this.config.vision.mergeSize ** 2);
-    const filled = Math.min(cache.length, sizeClass(Math.max(...prompts.map((p) => p.ids.length)), 2, 32));
     const program = await this.program(
       `prefill ${JSON.stringify([bucket, cache, filled, choice])}`,
       (scope) => prefill(scope, this.config, bucket, cache, filled, choice),

@@ -2,12 +2,20 @@
 // and sizes are rounded up to few, so that few programs are compiled.
 import type { EncodedSample, PlacedSample } from '../models/qwen2_vl/batch.ts';
 import { pack } from '../models/qwen2_vl/packing.ts';
-import type { Bucket } from '../models/qwen2_vl/programs.ts';
+import type { Bucket, CacheSize } from '../models/qwen2_vl/programs.ts';
 
 /** n rounded up to one of `steps` sizes between each power of two and the next, and to `least` or more. */
 export function sizeClass(n: number, steps: number, least = 1): number {
   const step = Math.max(1, 2 ** Math.floor(Math.log2(n)) / steps);
   return Math.max(least, step * Math.ceil(n / step));
+}
+
+/** Caches for these prompts and `room` tokens more, and how many of a sequence's places their prefill fills. */
+export function cacheFor(prompts: readonly EncodedSample[], room: number): { cache: CacheSize; filled: number } {
+  const longest = Math.max(...prompts.map(({ ids }) => ids.length));
+  const batch = 2 ** Math.ceil(Math.log2(prompts.length));
+  const length = sizeClass(longest + room, 2, 64);
+  return { cache: { batch, length }, filled: Math.min(length, sizeClass(longest, 2, 32)) };
 }
 
 const TEXT_ROW = 128;

@@ -1,7 +1,7 @@
 // What a run's tensors take on a card, known from the plans of its traced programs, and which settings make it fit: by
 // themselves where that is left open (train.recompute, train.feature_cache), else as advice in the refusal.
 import type { Backend } from '../backends/contract.ts';
-import { packPrompts, sizeClass } from '../generate/prompts.ts';
+import { cacheFor, packPrompts } from '../generate/prompts.ts';
 import { Graph, type Value } from '../graph/graph.ts';
 import { bytesOf } from '../graph/types.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
@@ -50,7 +50,7 @@ export function memoryNeed(backend: Pick<Backend, 'needs'>, programs: Programs, 
   return { states, features, values, inputs, cache, total: states + features + values + inputs + cache };
 }
 
-/** The largest program that reading these prompts at once takes, as the generator makes it (generate/generator.ts). */
+/** The largest program that reading these prompts at once takes, as the generator makes it. */
 export function readingProgram(
   backend: Pick<Backend, 'decomposed'>,
   config: Qwen2VLConfig,
@@ -58,9 +58,7 @@ export function readingProgram(
   prompts: readonly EncodedSample[],
   maxNewTokens: number,
 ): Graph {
-  const longest = Math.max(...prompts.map(({ ids }) => ids.length));
-  const cache = { batch: 2 ** Math.ceil(Math.log2(prompts.length)), length: sizeClass(longest + maxNewTokens, 2, 64) };
-  const filled = Math.min(cache.length, sizeClass(longest, 2, 32));
+  const { cache, filled } = cacheFor(prompts, maxNewTokens);
   const { bucket } = packPrompts(prompts, config.vision.mergeSize ** 2);
   return prefill(new Scope(new Graph(backend.decomposed), options), config, bucket, cache, filled, 'greedy');
 }
