@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { writeConversations } from '../src/data/conversation.ts';
-import { makeSample } from '../src/data/sources/synthetic.ts';
+import { drawSample } from '../src/data/synthetic/sample.ts';
+import { encodePng } from '../src/formats/png.ts';
 import { createModel, type ModelSize, SMALL } from '../src/models/qwen2_vl/create.ts';
 import { median, round } from './statistics.ts';
 
@@ -115,9 +116,9 @@ async function makeInputs(model: string, data: string, count: number): Promise<v
   await mkdir(join(folder, 'images'));
   const rows: { image: string; text: string }[] = [];
   for (let i = 0; i < count; i++) {
-    const { png, latex } = await makeSample({ seed: 3, style: 'printed', level: 'medium' }, i);
+    const { latex, ...picture } = await drawSample({ seed: 3, style: 'printed', level: 'medium' }, i);
     const image = `images/${i}.png`;
-    await writeFile(join(folder, image), png);
+    await writeFile(join(folder, image), encodePng(picture));
     rows.push({ image, text: latex });
   }
   await writeConversations(data, rows);

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } fro
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileWriter, ParquetWriter } from 'hyparquet-writer';
-import { makeSample } from '../src/data/sources/synthetic.ts';
+import { drawSample } from '../src/data/synthetic/sample.ts';
 import { decodeImage } from '../src/formats/image.ts';
 import { encodePng } from '../src/formats/png.ts';
 
@@ -24,8 +24,8 @@ const GROUP = 1000;
 async function generate(file: string): Promise<void> {
   const formulas: { latex: string; width: number; height: number; rgb: Uint8Array }[] = [];
   for (let i = 0; i < Math.min(DISTINCT, rows); i++) {
-    const { latex, png } = await makeSample({ seed: 1, style: 'printed', level: 'medium' }, i);
-    formulas.push({ latex, ...(await decodeImage(png)) });
+    const { latex, ...picture } = await drawSample({ seed: 1, style: 'printed', level: 'medium' }, i);
+    formulas.push({ latex, ...(await decodeImage(encodePng(picture))) });
   }
   const parquet = new ParquetWriter({
     writer: fileWriter(`${file}.part`),
@@ -53,10 +53,10 @@ async function generate(file: string): Promise<void> {
 }
 
 function stamped({ rgb, width, height }: { rgb: Uint8Array; width: number; height: number }, number: number): Buffer {
-  const pixels = rgb.slice();
+  const pixels = rgb.slice(); // [height, width, 3]
   for (let bit = 0; bit < 20; bit++)
     if ((number >> bit) & 1) for (let c = bit * 3; c < bit * 3 + 3; c++) pixels[c]! ^= 255;
-  return encodePng(pixels, width, height, 3);
+  return encodePng({ pixels, width, height, channels: 3 });
 }
 
 interface Measured {

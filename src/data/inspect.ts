@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import katex from 'katex';
 import sharp from 'sharp';
 import { decodeImage } from '../formats/image.ts';
+import { encodePng } from '../formats/png.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { normalizeLabel } from './normalize_label.ts';
 import type { Drawing, Item, Row } from './source.ts';
@@ -90,9 +91,9 @@ async function readImage(path: string): Promise<Uint8Array> {
 
 async function drawn({ draw, index }: Drawing): Promise<Row> {
   // Loaded when first drawn: typesetting brings fonts.
-  const { makeSample } = await import('./sources/synthetic.ts');
-  const { latex, png } = await makeSample(draw, index);
-  return { where: `formula ${index + 1}`, image: png, text: latex };
+  const { drawSample } = await import('./synthetic/sample.ts');
+  const { latex, ...picture } = await drawSample(draw, index);
+  return { where: `formula ${index + 1}`, image: encodePng(picture), text: latex };
 }
 
 /** KaTeX's parser alone, which takes a tenth of the time of rendering. */

@@ -66,5 +66,6 @@ async function typeset(latex: string, ink: Style['ink']): Promise<Buffer> {
     if (error instanceof InputError) return layout('\\text{no LaTeX}');
     throw error;
   });
-  return draw(placed, { ...PAPER, ink }, ROW, Random.from(0))?.png ?? encodePng(new Uint8Array([255]), 1, 1, 1);
+  const picture = draw(placed, { ...PAPER, ink }, ROW, Random.from(0));
+  return encodePng(picture ?? { pixels: new Uint8Array([255]), width: 1, height: 1, channels: 1 });
 }

@@ -76,7 +76,12 @@ describe('decodePng', () => {
     const random = Random.from(9);
     for (const channels of [1, 3] as const) {
       const pixels = Uint8Array.from({ length: 20 * 10 * channels }, () => random.int(256));
-      expect(decodePng(encodePng(pixels, 20, 10, channels))).toEqual({ width: 20, height: 10, data: pixels, channels });
+      expect(decodePng(encodePng({ pixels, width: 20, height: 10, channels }))).toEqual({
+        width: 20,
+        height: 10,
+        data: pixels,
+        channels,
+      });
     }
   });
 

@@ -5,8 +5,15 @@ import { crc32 } from '../shared/crc32.ts';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
-/** Encodes interleaved pixels. */
-export function encodePng(pixels: Uint8Array, width: number, height: number, channels: 1 | 3): Buffer {
+/** 8-bit pixels [height, width, channels], grey or RGB. */
+export interface Pixels {
+  readonly pixels: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 3;
+}
+
+export function encodePng({ pixels, width, height, channels }: Pixels): Buffer {
   const row = width * channels;
   const raw = Buffer.alloc((row + 1) * height);
   for (let y = 0; y < height; y++) {

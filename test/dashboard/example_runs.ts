@@ -3,7 +3,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { distance } from 'fastest-levenshtein';
-import { makeSample } from '../../src/data/sources/synthetic.ts';
+import { drawSample } from '../../src/data/synthetic/sample.ts';
+import { encodePng } from '../../src/formats/png.ts';
 import { Random } from '../../src/shared/random.ts';
 import { createRun, type Run } from '../../src/tracker/run.ts';
 
@@ -39,9 +40,9 @@ export class ExampleRun {
     await mkdir(images, { recursive: true });
     const examples: Example[] = [];
     for (let i = 0; i < formulas; i++) {
-      const sample = await makeSample({ seed: 7, style: i % 2 === 0 ? 'printed' : 'handwritten', level: 'medium' }, i);
+      const sample = await drawSample({ seed: 7, style: i % 2 === 0 ? 'printed' : 'handwritten', level: 'medium' }, i);
       const image = join(images, `${String(i).padStart(4, '0')}.png`);
-      await writeFile(image, sample.png);
+      await writeFile(image, encodePng(sample));
       examples.push({ image, truth: sample.latex });
     }
     const run = await createRun({

@@ -1,7 +1,6 @@
 // How one sample looks: draws its style from the generator, sets the placed glyphs on a canvas and finishes the picture
 // (weight, slant, rotation, blur, noise, ink and paper).
-
-import { encodePng } from '../../formats/png.ts';
+import type { Pixels } from '../../formats/png.ts';
 import type { Random } from '../../shared/random.ts';
 import { drawHand, type Hand, place, type Stroke, writeByHand } from './handwritten.ts';
 import { clipPolygon, contoursOf, type Points } from './outline.ts';
@@ -80,14 +79,8 @@ export function drawStyle(random: Random, set: StyleName): Style {
   };
 }
 
-export interface Picture {
-  readonly png: Buffer;
-  readonly width: number;
-  readonly height: number;
-}
-
 /** The picture, or undefined when the formula does not fit at the smallest font size. */
-export function draw(placed: readonly Placed[], style: Style, maxHeight: number, random: Random): Picture | undefined {
+export function draw(placed: readonly Placed[], style: Style, maxHeight: number, random: Random): Pixels | undefined {
   const fills: Points[] = [];
   let strokes: readonly Stroke[] = [];
   if (style.hand !== undefined) strokes = writeByHand(placed, style.hand, random);
@@ -130,7 +123,7 @@ export function draw(placed: readonly Placed[], style: Style, maxHeight: number,
     penStroke(canvas, place(line, toPixels), strokes[k]!.radii, scale);
   }
   const ink = style.blur > 0 ? blurred(canvas.ink(), width, height, style.blur) : canvas.ink();
-  return { png: finish(ink, width, height, style, random), width, height };
+  return finish(ink, width, height, style, random);
 }
 
 function printed(piece: Placed): Points[] {
@@ -180,7 +173,7 @@ function blurred(ink: Float32Array, width: number, height: number, sigma: number
   return out;
 }
 
-function finish(ink: Float32Array, width: number, height: number, style: Style, random: Random): Buffer {
+function finish(ink: Float32Array, width: number, height: number, style: Style, random: Random): Pixels {
   const grey = [style.ink, style.paper].every(([r, g, b]) => r === g && g === b);
   const channels = grey ? 1 : 3;
   const pixels = new Uint8Array(width * height * channels);
@@ -203,5 +196,5 @@ function finish(ink: Float32Array, width: number, height: number, style: Style, 
       }
     }
   }
-  return encodePng(pixels, width, height, channels);
+  return { pixels, width, height, channels };
 }
