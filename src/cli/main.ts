@@ -19,6 +19,10 @@ export const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'make training data from images or synthetic formulas',
     load: () => import('./commands/prepare.ts'),
   },
+  normalize: {
+    summary: 'write lists of formulas in one canonical spelling',
+    load: () => import('./commands/normalize.ts'),
+  },
   fetch: { summary: 'bring a model from ModelScope or Hugging Face', load: () => import('./commands/fetch.ts') },
   train: { summary: 'fine-tune a model as a YAML run configuration says', load: () => import('./commands/train.ts') },
   eval: { summary: 'score a model or adapter on labelled images', load: () => import('./commands/eval.ts') },

@@ -27,7 +27,24 @@ const RULES: readonly (readonly [rule: string, formula: string, tokens: string])
   ['same names', 'a\\le b\\ne c \\lbrace\\vert', 'a \\leq b \\neq c \\{ |'],
   ['spaces', 'a\\,b~c\\ d\\quad e\\hspace{1cm}', 'a \\, b ~ c ~ d \\quad e \\hspace{1cm}'],
   ['delimiters', '\\left(\\bigl[ x\\middle| y\\right\\rbrace', '\\left( \\bigl [ x \\middle| y \\right\\}'],
-  ['what KaTeX spells out', '\\not= \\notin \\dots \\pmod n', '\\not = \\notin \\dots \\pmod n'],
+  ['what KaTeX spells out', '\\not\\subset \\notin \\cdots \\pmod n', '\\not \\subset \\notin \\cdots \\pmod n'],
+  ['struck out', '\\not= \\not\\sim', '\\neq \\not \\sim'],
+  ['dots as amsmath draws them', 'a,\\dots,b+\\dots+c\\dotsb', 'a , \\ldots , b + \\cdots + c \\cdots'],
+  ['arrows with their space', 'a\\iff b', 'a \\; \\Longleftrightarrow \\; b'],
+  [
+    'delimiters that grow',
+    '\\left\\lvert x\\right\\rvert \\left<y\\right>',
+    '\\left| x \\right| \\left\\langle y \\right\\rangle',
+  ],
+  ['space at the ends goes', '\\;x~y\\quad\\,', 'x ~ y'],
+  ['space under scripts is nothing', '~^*x', '{ } ^ { * } x'],
+  ['display style at the start goes', '\\displaystyle x{\\displaystyle y}', 'x { \\displaystyle y }'],
+  ['operators without scripts', '\\max(a)+\\sum\\nolimits a', '\\operatorname { m a x } ( a ) + \\sum a'],
+  ['empty scripts go', 'x^{}_{i}+{}^{}', 'x _ { i } + { }'],
+  ['braces that set no space go', '{x_i+y}{}^2{z}', 'x _ { i } + y { } ^ { 2 } z'],
+  ['braces that set space stay', 'a{=}b{+c}', 'a { = } b { + c }'],
+  ['braces with scripts stay', '{x_i}^2', '{ x _ { i } } ^ { 2 }'],
+  ['accents of text', "\\text{\\'etale}", '\\mathrm { \\acute { e } t a l e }'],
   ['accents', '\\hat x\\overline{ab}', '\\hat { x } \\overline { a b }'],
   ['stacks', '\\stackrel a b\\underset{x}{y}', '\\stackrel { a } { b } \\underset { x } { y }'],
   ['bold', '\\boldsymbol x', '\\boldsymbol { x }'],
@@ -57,6 +74,11 @@ describe('canonicalTokens', () => {
 
   it.each(RULES)('%s: the picture has the same symbols', (_rule, formula) => {
     expect(symbols(canonical(formula))).toBe(symbols(formula));
+  });
+
+  it('calls both strokes through ∈ one', () => {
+    // KaTeX draws them as two glyphs, a hair apart.
+    expect(canonical('a\\not\\in b')).toBe(canonical('a\\notin b'));
   });
 
   it('keeps the tokens of what does not parse', () => {

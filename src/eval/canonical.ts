@@ -1,5 +1,6 @@
 // Formulas as canonical tokens: parsed by KaTeX and written again, as im2markup's preprocess_latex.js does
 // (github.com/harvardnlp/im2markup), so that spellings with one picture become one. CANONICAL tells the rules.
+import { delimiter, keptName, MACROS, named, SAME_NEGATED, symbol, TEXT_ACCENTS } from './canonical_names.ts';
 import { type Node, parseFormula, stripped } from './katex.ts';
 
 /** The name and the rules of `canonicalTokens`, for printing beside a number. */
@@ -8,7 +9,11 @@ export const CANONICAL =
   'sub before super; primes are superscripts; \\over, \\dfrac, \\tfrac and \\cfrac are \\frac; \\sin is \\operatorname { s i n }; ' +
   '\\text, \\mbox, \\hbox and \\rm are \\mathrm, other old font switches their \\math… command; names that LaTeX defines ' +
   'as the same are one (\\le \\leq, \\to \\rightarrow, \\vert |, …); matrix, cases and their kin are \\left…, array, \\right…; ' +
-  'braces around one symbol or fraction, colours, gaps of rows, comments, \\label, $ and equation environments go. Where KaTeX cannot parse, the ' +
+  'colours, gaps of rows, comments, \\label, $ and equation environments go. What no picture shows goes too: braces around ' +
+  'one symbol or fraction, and around more that begins and ends in ordinary symbols and has no scripts of its own; ' +
+  'empty scripts; the star and \\nolimits of operators without scripts; space at the ends of the formula, and ' +
+  '\\displaystyle before it; \\dots is the \\ldots or \\cdots that amsmath draws, \\iff and \\implies are arrows between ' +
+  '\\;, \\not = is \\neq, \\left< is \\left\\langle. Where KaTeX cannot parse, the ' +
   'commands and characters of the text stand as they are, but for comments, \\label, $ and the same names';
 
 export interface Canonical {
@@ -17,72 +22,11 @@ export interface Canonical {
   readonly parses: boolean;
 }
 
-/** Other names of one symbol, as LaTeX's kernel and plain TeX define them. */
-const SAME = new Map(
-  Object.entries({
-    '\\ne': '\\neq',
-    '\\le': '\\leq',
-    '\\ge': '\\geq',
-    '\\to': '\\rightarrow',
-    '\\gets': '\\leftarrow',
-    '\\owns': '\\ni',
-    '\\land': '\\wedge',
-    '\\lor': '\\vee',
-    '\\lnot': '\\neg',
-    '\\lbrace': '\\{',
-    '\\rbrace': '\\}',
-    '\\lbrack': '[',
-    '\\rbrack': ']',
-    '\\vert': '|',
-    '\\|': '\\Vert',
-    '\\ast': '*',
-    '\\lt': '<',
-    '\\gt': '>',
-    '\\thinspace': '\\,',
-    '\\negthinspace': '\\!',
-    '\\medspace': '\\:',
-    '\\>': '\\:',
-    '\\thickspace': '\\;',
-    '\\ ': '~',
-    '\\space': '~',
-    '\\nobreakspace': '~',
-  }),
-);
-const named = (name: string): string => SAME.get(name) ?? name;
-
-const words = (text: string): string[] => text.split(' ').map((word) => `\\${word}`);
-
-// KaTeX spells these out while it parses. Each stands for one private character instead, and is written back as it came.
-const SYMBOLS = [
-  ...words(
-    'ne neq not notin notni dots dotsc dotsb dotsm dotsi dotso cdots vdots iff implies impliedby bmod mod pmod pod',
-  ),
-  ...words(', : ; ! > thinspace medspace thickspace negthinspace negmedspace negthickspace quad qquad enspace enskip'),
-  ...words(
-    'colon coloneqq imath jmath varGamma varDelta varTheta varLambda varXi varPi varSigma varUpsilon varPhi varPsi',
-  ),
-  ...words('varOmega boxed mathstrut copyright TeX LaTeX dddot ddddot ngeqq ngeqslant nleqq nleqslant nshortmid'),
-  ...words('nshortparallel nsubseteqq nsupseteqq varsubsetneq varsubsetneqq varsupsetneq varsupsetneqq'),
-];
-/** The same for operators, which take limits. */
-const OPERATORS = words('limsup liminf argmin argmax injlim projlim varlimsup varliminf varinjlim varprojlim plim');
-
-// In a plane for private use: KaTeX takes these for letters, and formulas have none.
-const FIRST_PRIVATE = 0xf0000;
-const KEPT = [...SYMBOLS, ...OPERATORS];
-const privateOf = (name: string): string => String.fromCodePoint(FIRST_PRIVATE + KEPT.indexOf(name));
-const MACROS: Readonly<Record<string, string>> = Object.fromEntries([
-  ...SYMBOLS.map((name) => [name, privateOf(name)]),
-  ...OPERATORS.map((name) => [name, `\\mathop{${privateOf(name)}}`]),
-]);
-const keptName = (text = ''): string | undefined => KEPT[(text.codePointAt(0) ?? 0) - FIRST_PRIVATE];
-const symbol = (text: string): string => named(keptName(text) ?? text);
-
 /** The formula as canonical tokens. */
 export function canonicalTokens(formula: string): Canonical {
   const tree = parseFormula(formula, MACROS);
   try {
-    if (tree) return { tokens: expression(tree), parses: true };
+    if (tree) return { tokens: trimmed(unstruck(expression(unstyled(tree)))), parses: true };
   } catch (error) {
     if (!(error instanceof UnknownNode)) throw error;
   }
@@ -91,6 +35,31 @@ export function canonicalTokens(formula: string): Canonical {
 }
 
 class UnknownNode extends Error {}
+
+/** The formula is set in display style anyway. */
+function unstyled(tree: readonly Node[]): readonly Node[] {
+  const [first] = tree;
+  return first?.type === 'styling' && first.style === 'display' ? [...list(first.body), ...tree.slice(1)] : tree;
+}
+
+/** Of \not and a symbol, the symbol that is both. */
+function unstruck(tokens: readonly string[]): string[] {
+  return tokens.flatMap((token, i) => {
+    if (i > 0 && tokens[i - 1] === '\\not' && SAME_NEGATED.has(token)) return [];
+    return token === '\\not' ? [SAME_NEGATED.get(tokens[i + 1] ?? '') ?? token] : [token];
+  });
+}
+
+const SPACES = new Set(['~', '\\,', '\\:', '\\;', '\\!', '\\enspace', '\\quad', '\\qquad']);
+
+/** Space around a whole formula is part of no picture. */
+function trimmed(tokens: readonly string[]): readonly string[] {
+  const isInk = (token: string): boolean => !SPACES.has(token);
+  const first = tokens.findIndex(isInk);
+  if (first < 0) return [];
+  const ink = tokens.slice(first, tokens.findLastIndex(isInk) + 1);
+  return ink[0] === '_' || ink[0] === '^' ? ['{', '}', ...ink] : ink;
+}
 
 const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
 
@@ -113,6 +82,27 @@ const command = (name: string, ...args: readonly unknown[]): string[] => [
 
 /** Braces around one of these change nothing that is seen, or spaces by a hair; \over and its kin cannot be without. */
 const UNBRACED = new Set(['mathord', 'textord', 'font', 'text', 'hbox', 'accent', 'ordgroup', 'genfrac']);
+const isFraction = ({ type, body }: Node): boolean =>
+  type === 'genfrac' || (type === 'ordgroup' && list(body).length === 1 && isFraction(list(body)[0] as Node));
+/** \dfrac and its kin: a style around a fraction alone. */
+const isSizedFraction = ({ type, body }: Node): boolean =>
+  type === 'styling' && list(body).length === 1 && isFraction(list(body)[0] as Node);
+/** More whose space to the neighbours is an ordinary symbol's, as a group's is. */
+const ORDINARY = new Set([...UNBRACED, 'sqrt', 'overline', 'underline']);
+const isOrdinary = (node: Node): boolean =>
+  node.type === 'supsub'
+    ? !node.base || isOrdinary(node.base as Node)
+    : ORDINARY.has(node.type) || isSizedFraction(node);
+/** What reaches to the end of its group. */
+const SWITCHES = new Set(['styling', 'sizing', 'color']);
+
+/** Whether the braces of a group without scripts are seen: they bound a switch, or set the space at its ends. */
+function isSeen(nodes: readonly Node[]): boolean {
+  const [first] = nodes;
+  const last = nodes.at(-1);
+  if (!first || !last || !isOrdinary(first) || !isOrdinary(last)) return true;
+  return nodes.some((node) => SWITCHES.has(node.type) && !isSizedFraction(node));
+}
 
 const TEXT_FONTS: Readonly<Record<string, string>> = {
   '\\textbf': '\\mathbf',
@@ -141,16 +131,11 @@ function write(node: Node): string[] {
     case 'spacing':
       return [node.text === ' ' ? '~' : symbol(node.text as string)];
     case 'ordgroup': {
-      const [only, ...more] = list(body);
-      if (only && more.length === 0 && UNBRACED.has(only.type)) return write(only);
-      return braced(expression(list(body)));
+      const nodes = list(body);
+      return isSeen(nodes) ? braced(expression(nodes)) : expression(nodes);
     }
     case 'supsub':
-      return [
-        ...(node.base ? write(node.base as Node) : ['{', '}']),
-        ...(node.sub ? command('_', node.sub) : []),
-        ...(node.sup ? command('^', node.sup) : []),
-      ];
+      return scripted(node);
     case 'genfrac':
       return fraction(node);
     case 'sqrt':
@@ -158,9 +143,8 @@ function write(node: Node): string[] {
         ? ['\\sqrt', '[', ...inner(node.index as Node), ']', ...braced(inner(body as Node))]
         : command('\\sqrt', body);
     case 'op':
-      return operator(node);
     case 'operatorname':
-      return command(node.alwaysHandleSupSub ? '\\operatorname*' : '\\operatorname', body);
+      return operator(node, false);
     case 'font':
       return command(`\\${String(node.font)}`, body);
     case 'text':
@@ -171,20 +155,20 @@ function write(node: Node): string[] {
       return mathClass(node);
     case 'leftright':
       return [
-        `\\left${named(node.left as string)}`,
+        `\\left${delimiter(node.left as string)}`,
         ...expression(list(body)),
-        `\\right${named(node.right as string)}`,
+        `\\right${delimiter(node.right as string)}`,
       ];
     case 'middle':
-      return [`\\middle${named(node.delim as string)}`];
+      return [`\\middle${delimiter(node.delim as string)}`];
     case 'delimsizing':
-      return [`${BIG[node.size as number]}${BIG_SIDE[node.mclass as string]}`, named(node.delim as string)];
+      return [`${BIG[node.size as number]}${BIG_SIDE[node.mclass as string]}`, delimiter(node.delim as string)];
     case 'array':
       return array(node);
     case 'accent':
     case 'accentUnder':
     case 'horizBrace':
-      return command(label, node.base);
+      return command(TEXT_ACCENTS[label] ?? label, node.base);
     case 'xArrow':
       return [label, ...(node.below ? ['[', ...inner(node.below as Node), ']'] : []), ...braced(inner(body as Node))];
     case 'enclose':
@@ -208,10 +192,8 @@ function write(node: Node): string[] {
     case 'sizing':
       return [`\\${SIZES[(node.size as number) - 1]}`, ...expression(list(body))];
     case 'styling': {
-      const nodes = list(body);
-      // \dfrac and its kin: a fraction of its own size.
-      if (nodes.length === 1 && nodes[0]?.type === 'genfrac') return write(nodes[0]);
-      return [`\\${String(node.style)}style`, ...expression(nodes)];
+      const tokens = expression(list(body));
+      return isSizedFraction(node) ? tokens : [`\\${String(node.style)}style`, ...tokens];
     }
     case 'tag':
       return [...expression(list(body)), ...command('\\tag', node.tag)];
@@ -236,21 +218,51 @@ function fraction({ numer, denom, hasBarLine, leftDelim, rightDelim }: Node): st
     ? command('\\frac', numer, denom)
     : braced([...braced(inner(numer as Node)), ...command('\\atop', denom)]);
   if (leftDelim === null && rightDelim === null) return bare;
-  const delimiter = (side: unknown): string => named((side as string | null) ?? '.');
-  return [`\\left${delimiter(leftDelim)}`, ...bare, `\\right${delimiter(rightDelim)}`];
+  return [
+    `\\left${delimiter(leftDelim as string | null)}`,
+    ...bare,
+    `\\right${delimiter(rightDelim as string | null)}`,
+  ];
 }
 
-function operator(node: Node): string[] {
+/** Sub before super; empty ones go where another is left. */
+function scripted({ base, sub, sup }: Node): string[] {
+  const scripts = [
+    ['_', sub],
+    ['^', sup],
+  ] as const;
+  const written = scripts.filter(([, script]) => script).map(([mark, script]) => command(mark, script));
+  const filled = written.filter((tokens) => tokens.length > 3);
+  const kept = filled.length > 0 || !base ? filled : [];
+  return [...scriptBase(base as Node | undefined, kept.length > 0), ...kept.flat()];
+}
+
+function scriptBase(base: Node | undefined, hasScripts: boolean): string[] {
+  if (!base) return ['{', '}'];
+  if (!hasScripts) return write(base);
+  if (base.type === 'op' || base.type === 'operatorname') return operator(base, true);
+  if (base.type !== 'ordgroup') return write(base);
+  // Scripts of a group stand by its height, those of one symbol by the symbol's.
+  const [only, ...more] = list(base.body);
+  if (only && more.length === 0 && UNBRACED.has(only.type)) return scriptBase(only, true);
+  return braced(expression(list(base.body)));
+}
+
+/** Without scripts nothing shows whether they would be limits. */
+function operator(node: Node, hasScripts: boolean): string[] {
+  const nameOf = (takesLimits: boolean): string => (takesLimits && hasScripts ? '\\operatorname*' : '\\operatorname');
+  if (node.type === 'operatorname') return command(nameOf(node.alwaysHandleSupSub === true), node.body);
   if (typeof node.name !== 'string') {
     const body = list(node.body);
     const [only] = body;
     const kept = body.length === 1 ? keptName(only?.text) : undefined;
-    return [...(kept === undefined ? command('\\mathop', body) : [kept]), ...limits(node, kept !== undefined)];
+    const name = kept === undefined ? command('\\mathop', body) : [kept];
+    return hasScripts ? [...name, ...limits(node, kept !== undefined)] : name;
   }
   const isIntegral = /^\\o?i{1,3}nt$/.test(node.name);
-  if (node.symbol) return [named(node.name), ...limits(node, !isIntegral)];
+  if (node.symbol) return [named(node.name), ...(hasScripts ? limits(node, !isIntegral) : [])];
   // The named ones that take limits in display style are the starred ones.
-  return [node.limits ? '\\operatorname*' : '\\operatorname', ...braced(node.name.slice(1).split(''))];
+  return [nameOf(node.limits === true), ...braced(node.name.slice(1).split(''))];
 }
 
 /** \limits or \nolimits where it says something else than the operator by itself. */
