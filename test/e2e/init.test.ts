@@ -1,12 +1,12 @@
 // texlens init: the new model's vocabulary holds all that the grammar writes, and its patches look past the paper.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LEVELS, randomFormula } from '../../src/data/synthetic/grammar.ts';
 import { openSnapshot } from '../../src/formats/safetensors.ts';
 import { Tokenizer } from '../../src/formats/tokenizer.ts';
-import { texlensHere } from './cli.ts';
+import { lastJson, texlensHere } from './cli.ts';
 
 describe('init', () => {
   let home: string;
@@ -38,6 +38,20 @@ describe('init', () => {
       expect(tokenizer.decode(ids)).toBe(latex);
       expect(ids, latex).not.toContain(unknown);
     }
+  });
+
+  it('learns words of lists of formulas, in a model that is told its size', async () => {
+    const list = at('list.txt');
+    await writeFile(list, `${'\\aleph _ { q } + \\operatorname { t r } x\n'.repeat(20)}`);
+    const flags = ['--formulas', list, '--vocabulary', '400', '--json'];
+    const { code, stdout } = await texlensHere('init', '--out', at('learned'), ...flags);
+    expect(code).toBe(0);
+    expect(lastJson(stdout).entries).toBeLessThanOrEqual(400);
+    const tokenizer = await Tokenizer.load(at('learned'));
+    expect(tokenizer.encode('\\aleph _ { q } + \\operatorname { t r } x').length).toBe(5);
+    const few = await texlensHere('init', '--out', at('few'), '--formulas', list, '--vocabulary', '200');
+    expect(few.code).toBe(2);
+    expect(few.stderr).toMatch(/--vocabulary 200: single tokens and named operators are \d+ already/);
   });
 
   it('shows blank paper of any shade to the first patch kernel alone', async () => {

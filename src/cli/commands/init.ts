@@ -1,27 +1,73 @@
-// texlens init: a new small model to train from scratch, with a vocabulary of the LaTeX that the grammar writes.
-import { Command } from 'commander';
-import { LEVELS, randomFormula, tokensOf } from '../../data/synthetic/grammar.ts';
-import { createModel, SMALL } from '../../models/qwen2_vl/create.ts';
+// texlens init: a new model to train from scratch, with a vocabulary of the LaTeX that the grammar writes, or that
+// lists of formulas hold.
+import { Command, Option } from 'commander';
+import { InputError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
+interface Flags {
+  out: string;
+  size: 'small' | 'base';
+  formulas?: string[];
+  vocabulary: number;
+  seed: number;
+  json?: boolean;
+}
+
+/** Formulas of each level that tell the grammar's words. */
+const GRAMMAR_FORMULAS = 5000;
+
 export function command(): Command {
   return withJsonOption(new Command('init'))
-    .description('Makes a new small Qwen2-VL-architecture model with random weights and a LaTeX tokenizer.')
+    .description('Makes a new Qwen2-VL-architecture model with random weights and a LaTeX tokenizer.')
     .requiredOption('--out <folder>', 'where to write the snapshot')
+    .addOption(
+      new Option('--size <size>', 'small: 4 layers of vision and 3 of text; base: 6 and 6, wider')
+        .choices(['small', 'base'])
+        .default('small'),
+    )
+    .option('--formulas <files...>', 'lists of normalize: the tokenizer learns their words, beside the grammar’s')
+    .option('--vocabulary <n>', 'entries of the tokenizer, with --formulas', whole, 1000)
     .option('--seed <n>', 'seed of the weights', whole, 0)
     .addHelpText(
       'after',
-      '\nExample:\n  texlens init --out models/fresh\n  texlens train recipes/base.yaml --model models/fresh',
+      `
+Examples:
+  texlens init --out models/fresh
+  texlens init --size base --formulas train.txt --out models/fresh
+  texlens train recipes/base.yaml --model models/fresh`,
     )
-    .action(async (flags: { out: string; seed: number; json?: boolean }) => {
-      const words = new Set<string>(['\\LaTeX']);
-      for (const level of LEVELS)
-        for (let i = 0; i < 5000; i++)
-          for (const word of tokensOf(randomFormula(1, i, level))) if (word.length > 1) words.add(word);
-      await createModel(flags.out, [...words].sort(), SMALL, flags.seed);
-      say(`a new model in ${flags.out}`);
-      if (flags.json) printJson({ out: flags.out, words: words.size });
+    .action(async (flags: Flags) => {
+      const { createModel, SIZES } = await import('../../models/qwen2_vl/create.ts');
+      const words = flags.formulas ? await learnedWords(flags.formulas, flags.vocabulary) : await grammarTokens();
+      const { entries, parameters } = await createModel(flags.out, words, SIZES[flags.size], flags.seed);
+      say(`a new model of ${parameters} parameters and ${entries} vocabulary entries in ${flags.out}`);
+      if (flags.json) printJson({ out: flags.out, words: words.length, entries, parameters });
     });
+}
+
+async function grammarFormulas(): Promise<string[]> {
+  const { LEVELS, randomFormula } = await import('../../data/synthetic/grammar.ts');
+  return LEVELS.flatMap((level) => Array.from({ length: GRAMMAR_FORMULAS }, (_, i) => randomFormula(1, i, level)));
+}
+
+async function grammarTokens(): Promise<string[]> {
+  const tokens = (await grammarFormulas()).flatMap((formula) => formula.split(' '));
+  return [...new Set(['\\LaTeX', ...tokens.filter((token) => token.length > 1)])].sort();
+}
+
+async function learnedWords(files: readonly string[], size: number): Promise<string[]> {
+  const { readLabels } = await import('../labels.ts');
+  const { learnWords } = await import('../../models/qwen2_vl/vocabulary.ts');
+  const { vocabularyOf } = await import('../../models/qwen2_vl/latex_tokenizer.ts');
+  const formulas = (await Promise.all(files.map((file) => readLabels(file)))).flat();
+  const grammar = await grammarTokens();
+  const given = vocabularyOf(grammar);
+  const learned = learnWords(formulas, size, given);
+  if (given.length + learned.length > size)
+    throw new InputError(
+      `--vocabulary ${size}: single tokens and named operators are ${given.length + learned.length} already; give more.`,
+    );
+  return [...grammar, ...learned];
 }

@@ -1,9 +1,10 @@
-// Random formulas as token-spaced canonical LaTeX (the spelling of the LaTeX_OCR data: digits apart, every script and
-// argument braced, `_` before `^`). One spelling per visual form: no two outputs render to the same picture.
+// Random formulas in the canonical spelling that scores compare (src/eval/canonical.ts): tokens apart, every script and
+// argument braced, `_` before `^`, functions as \operatorname. One spelling per visual form: no two
+// outputs render to the same picture.
 import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
-import { braced, flat, join, type Piece } from './piece.ts';
-import { SINGLE_SYMBOLS } from './vocabulary.ts';
+import { braced, flat, join, named, type Piece } from './piece.ts';
+import { FUNCTION_NAMES, SINGLE_SYMBOLS } from './vocabulary.ts';
 import { Writer } from './writer.ts';
 
 export const LEVELS = ['tiny', 'sums', 'easy', 'medium', 'hard'] as const;
@@ -11,11 +12,11 @@ export type Level = (typeof LEVELS)[number];
 
 /** Tokens, least and most, of a formula of each level. */
 export const TOKEN_RANGE: Readonly<Record<Level, readonly [number, number]>> = {
-  tiny: [1, 14],
+  tiny: [1, 20],
   sums: [5, 18],
-  easy: [4, 15],
-  medium: [12, 40],
-  hard: [30, 75],
+  easy: [4, 20],
+  medium: [12, 48],
+  hard: [30, 90],
 };
 
 /** A formula of the level, a function of the generator's state alone. */
@@ -45,14 +46,17 @@ function pieceOf(random: Random, level: Level): Piece {
 
 /** One to three pieces of random symbols: nothing but the picture says which, so a new model has to look at it. */
 function scattered(random: Random): Piece {
-  const symbol = (): Piece => flat(random.pick(SINGLE_SYMBOLS));
+  const symbol = (scripted = false): Piece => {
+    const picked = random.pick(SINGLE_SYMBOLS);
+    return FUNCTION_NAMES.has(picked) ? named(picked, scripted) : flat(picked);
+  };
   const argument = (): Piece => braced(random.float() < 0.6 ? symbol() : join(symbol(), symbol()));
   const piece = (): Piece => {
     switch (random.int(10)) {
       case 0:
-        return join(symbol(), flat('_'), argument());
+        return join(symbol(true), flat('_'), argument());
       case 1:
-        return join(symbol(), flat('^'), argument());
+        return join(symbol(true), flat('^'), argument());
       case 2:
         return join(flat('\\frac'), argument(), argument());
       case 3:

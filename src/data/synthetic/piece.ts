@@ -13,3 +13,9 @@ export const join = (...pieces: readonly Piece[]): Piece => ({
 });
 export const tall = (piece: Piece): Piece => ({ tokens: piece.tokens, tall: true });
 export const braced = (piece: Piece): Piece => join(flat('{'), piece, flat('}'));
+
+/** Functions that take limits, where they have scripts. */
+const LIMITED: ReadonlySet<string> = new Set(['\\lim', '\\max', '\\min', '\\det']);
+/** A function's name in canonical tokens; `scripted` where a script follows. */
+export const named = (name: string, scripted: boolean): Piece =>
+  flat(scripted && LIMITED.has(name) ? '\\operatorname*' : '\\operatorname', '{', ...name.slice(1), '}');

@@ -52,6 +52,9 @@ export const SYMBOLS: Readonly<Record<'easy' | 'medium' | 'hard', Symbols>> = {
   },
 };
 
+/** The functions of all levels: they are written as \operatorname and their letters. */
+export const FUNCTION_NAMES: ReadonlySet<string> = new Set(SYMBOLS.hard.functions.concat(SYMBOLS.medium.functions));
+
 const { letters, capitals, greek, joiners, relations, functions } = SYMBOLS.medium;
 /** What the level tiny strews about, each as often as the other but the digits, which come thrice. */
 export const SINGLE_SYMBOLS: readonly string[] = [

@@ -1,7 +1,7 @@
 // The grammar of arithmetic, expressions, sums, integrals, matrices, cases: one piece of formula after another, by the
 // weights and symbols of a level. One spelling per visual form.
 import type { Random } from '../../shared/random.ts';
-import { braced, flat, join, type Piece, tall } from './piece.ts';
+import { braced, flat, join, named, type Piece, tall } from './piece.ts';
 import { CHOICES, SYMBOLS } from './vocabulary.ts';
 
 export type WriterLevel = keyof typeof SYMBOLS;
@@ -167,11 +167,9 @@ export class Writer {
 
   private functionOf(depth: number): Piece {
     const name = this.random.pick(this.symbols.functions);
-    const parts: Piece[] = [flat(name)];
+    const parts: Piece[] = [named(name, false)];
     if (name === '\\log' && this.chance(0.5)) parts.push(flat('_', '{', this.random.pick(['2', '3', 'a']), '}'));
-    else if (SQUARED.has(name) && this.chance(0.25)) {
-      parts.push(flat('^', '{', '2', '}'));
-    }
+    else if (SQUARED.has(name) && this.chance(0.25)) parts.push(flat('^', '{', '2', '}'));
     if (this.chance(0.6)) parts.push(this.letter());
     else parts.push(this.enclose('(', ')', this.argument(depth)));
     return join(...parts);
@@ -227,7 +225,7 @@ export class Writer {
       () => flat('f', '(', variable, ')'),
       () => flat(variable, '^', '{', String(2 + this.random.int(5)), '}'),
       () => flat('e', '^', '{', '-', variable, '}'),
-      () => flat(this.random.pick(['\\sin', '\\cos']), variable),
+      () => join(named(this.random.pick(['\\sin', '\\cos']), false), flat(variable)),
       () => (depth > 0 ? this.term(depth - 1) : flat(variable)),
     ])();
     return tall(join(flat(sign, ...(sign === '\\oint' ? ['_', '{', 'C', '}'] : bounds)), body, flat('d', variable)));
@@ -240,7 +238,7 @@ export class Writer {
       depth > 0 && this.chance(0.5)
         ? this.term(depth - 1)
         : this.random.pick([flat('f', '(', variable, ')'), flat('a', '_', '{', variable, '}')]);
-    return tall(join(flat('\\lim', '_', '{', variable, '\\rightarrow', target, '}'), body));
+    return tall(join(named('\\lim', true), flat('_', '{', variable, '\\rightarrow', target, '}'), body));
   }
 
   private accent(): Piece {
@@ -305,7 +303,8 @@ export class Writer {
         body.push(cell());
       }
     }
-    const inside = tall(join(flat('\\begin{matrix}'), ...body, flat('\\end{matrix}')));
+    const alignment = Array.from({ length: columns }, () => 'c');
+    const inside = tall(join(flat('\\begin{array}', '{', ...alignment, '}'), ...body, flat('\\end{array}')));
     const [open, close] = this.random.pick([
       ['(', ')'],
       ['[', ']'],
@@ -322,7 +321,8 @@ export class Writer {
       ['\\geq', '<'],
       ['=', '\\neq'],
     ] as const);
-    return tall(join(flat('\\begin{cases}'), row(first), flat('\\\\'), row(second), flat('\\end{cases}')));
+    const rows = join(row(first), flat('\\\\'), row(second));
+    return tall(join(flat('\\left\\{', '\\begin{array}', '{', 'l', 'l', '}'), rows, flat('\\end{array}', '\\right.')));
   }
 
   private aligned(depth: number): Piece {
