@@ -9,7 +9,7 @@ import { decodeImage } from '../formats/image.ts';
 import { encodePng } from '../formats/png.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { normalizeLabel } from './normalize_label.ts';
-import type { Drawing, Item, Row } from './source.ts';
+import type { Drawing, Item, Row, Unusable } from './source.ts';
 
 export interface Kept {
   readonly file: string;
@@ -49,8 +49,8 @@ const MAX_IMAGE_BYTES = 64 << 20;
 
 /** Finishes one row; its image becomes `name`.png or .jpg: PNG and JPEG bytes as they are, others as PNG. */
 export async function inspect(item: Item, name: string, options: InspectOptions): Promise<Finished> {
-  if ('unusable' in item) return { dropped: item.unusable, detail: `${item.where}: ${item.detail}` };
   const row = 'draw' in item ? await drawn(item) : item;
+  if ('unusable' in row) return { dropped: row.unusable, detail: `${row.where}: ${row.detail}` };
   const drop = (dropped: string, detail: string): Dropped => ({ dropped, detail: `${row.where}: ${detail}` });
   const text = options.normalize ? normalizeLabel(row.text) : row.text;
   if (text.trim() === '') return drop('empty label', typeof row.image === 'string' ? row.image : 'an image');
@@ -89,11 +89,13 @@ async function readImage(path: string): Promise<Uint8Array> {
   return readFile(path);
 }
 
-async function drawn({ draw, index }: Drawing): Promise<Row> {
+async function drawn({ draw, index }: Drawing): Promise<Row | Unusable> {
   // Loaded when first drawn: typesetting brings fonts.
-  const { drawSample } = await import('./synthetic/sample.ts');
-  const { latex, ...picture } = await drawSample(draw, index);
-  return { where: `formula ${index + 1}`, image: encodePng(picture), text: latex };
+  const { drawLine } = await import('./synthetic/sample.ts');
+  const sample = await drawLine(draw, index);
+  const where = `formula ${index + 1}`;
+  if ('fault' in sample) return { where, unusable: sample.fault, detail: sample.detail };
+  return { where, image: encodePng(sample), text: sample.latex };
 }
 
 /** KaTeX's parser alone, which takes a tenth of the time of rendering. */

@@ -44,6 +44,26 @@ describe('synthetic', () => {
     expect(await prepareData(synthetic(out), quiet)).toMatchObject({ count: 10, already: true });
   });
 
+  it('draws lists of formulas, each line once, and tells those that cannot be drawn', async () => {
+    const list = join(folder, 'held-out.txt');
+    const lines = ['x + y', '\\frac { a } { b }', '\\frac { a', '\\alpha = 2', 'n ! \\geq 1'];
+    await writeFile(list, lines.join('\n'));
+    const out = join(folder, 'data');
+    const options = {
+      out,
+      valCount: 1,
+      source: { kind: 'synthetic', count: 5, style: 'wild', formulas: [list] },
+    } as const;
+    const report = await prepareData(options, quiet);
+    expect(report).toMatchObject({ count: 4, dropped: { 'formula that cannot be set': 1 } });
+    const labels = (await readCsv(join(out, 'data.csv'))).map(({ text }) => text);
+    expect(labels.toSorted()).toEqual(lines.filter((line) => line !== '\\frac { a').toSorted());
+    await writeFile(list, lines.slice(1).join('\n'));
+    await expect(prepareData(options, quiet)).rejects.toThrow(/held-out\.txt: has changed/);
+    const lone = prepareData({ out, source: { kind: 'synthetic', grammar: 0.5 } }, quiet);
+    await expect(lone).rejects.toThrow(/give --formulas too/);
+  });
+
   it('refuses other options by name, and a folder of something else', async () => {
     const out = join(folder, 'data');
     await prepareData(synthetic(out, 6), quiet);

@@ -1,5 +1,6 @@
 // What a data source gives: rows in an order that never changes, from any row on. One file each in sources/.
 import type { Level } from './synthetic/grammar.ts';
+import type { DrawOptions } from './synthetic/sample.ts';
 import type { StyleName } from './synthetic/style.ts';
 
 /** A labelled image on its way; the image is a file's path or the file's bytes. */
@@ -18,9 +19,9 @@ export interface Unusable {
   readonly detail: string;
 }
 
-/** A formula that is still to be made and drawn, which worker threads do. */
+/** A formula that is still to be made or read, and drawn, which worker threads do. */
 export interface Drawing {
-  readonly draw: { readonly seed: number; readonly level: Level; readonly style: StyleName };
+  readonly draw: DrawOptions;
   readonly index: number;
 }
 
@@ -51,6 +52,9 @@ export interface SourceOptions {
   readonly seed?: number;
   readonly level?: Level;
   readonly style?: StyleName;
+  /** lists of formulas to draw, and the share that the grammar makes beside them */
+  readonly formulas?: readonly string[];
+  readonly grammar?: number;
   readonly subset?: string;
   readonly split?: string;
 }

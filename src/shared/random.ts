@@ -56,3 +56,20 @@ export class Random {
     return out;
   }
 }
+
+/** Where item i of 0 … count − 1 goes in a shuffle of the key's, without a list: a Feistel network, walked until inside. */
+export function permuted(i: number, count: number, key: number): number {
+  let half = 1;
+  while (4 ** half < count) half++;
+  const mask = 2 ** half - 1;
+  let at = i;
+  do {
+    let left = Math.floor(at / (mask + 1));
+    let right = at & mask;
+    for (let round = 0; round < 4; round++) {
+      [left, right] = [right, left ^ (foldKey(key, round, right) & mask)];
+    }
+    at = left * (mask + 1) + right;
+  } while (at >= count);
+  return at;
+}

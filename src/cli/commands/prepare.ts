@@ -19,6 +19,8 @@ interface Flags {
   limit?: number;
   level?: Level;
   style?: StyleName;
+  formulas?: string[];
+  grammar?: number;
   seed?: number;
   imageColumn?: string;
   textColumn?: string;
@@ -58,6 +60,11 @@ export function prepareCommand(): Command {
     .option('--count <n>', 'the same as --limit; of synthetic, which makes 1000 unless told', whole)
     .addOption(new Option('--level <level>', 'difficulty (synthetic; easy unless told)').choices(LEVELS))
     .addOption(new Option('--style <style>', 'look (synthetic; printed unless told)').choices(STYLES))
+    .option(
+      '--formulas <files...>',
+      'lists of formulas to draw, one a line (synthetic); in the order of a shuffle, each once before any twice',
+    )
+    .option('--grammar <r>', 'share that the grammar makes beside --formulas; 0 unless told', ratio)
     .option('--seed <n>', 'seed of formulas, looks and --shuffle; 0 unless told', whole)
     .option('--image-column <name>', 'column or key of the images')
     .option('--text-column <name>', 'column or key of the labels')
@@ -95,6 +102,7 @@ ${forms.join('\n')}
 
 Examples:
   texlens prepare --source synthetic --count 2000 --style handwritten --out data/hand
+  texlens prepare --source synthetic --formulas held-out.txt --style wild --count 500 --out data/held-out
   texlens prepare --source folder:scans --val-ratio 0.1 --shuffle --out data/scans
   texlens prepare --source modelscope:AI-ModelScope/LaTeX_OCR --limit 1000 --out data/latex-ocr
   texlens prepare --source 'parquet:LaTeX_OCR/*.parquet' --image-column image --out data/parquet
@@ -121,7 +129,7 @@ async function sayChecks(report: PrepareReport): Promise<void> {
 
 function optionsOf(flags: Flags): PrepareOptions {
   const { out, count, limit, seed, level, style, workers, normalize, dropInvalid } = flags;
-  const { imageColumn, textColumn, subset, split } = flags;
+  const { formulas, grammar, imageColumn, textColumn, subset, split } = flags;
   const colon = flags.source.indexOf(':');
   const kind = colon < 0 ? flags.source : flags.source.slice(0, colon);
   const path = colon < 0 ? '' : flags.source.slice(colon + 1);
@@ -131,7 +139,7 @@ function optionsOf(flags: Flags): PrepareOptions {
   const own = synthetic ? { count: taken, seed } : {};
   return {
     out,
-    source: { kind, path, ...own, level, style, imageColumn, textColumn, subset, split },
+    source: { kind, path, ...own, level, style, formulas, grammar, imageColumn, textColumn, subset, split },
     limit: synthetic ? undefined : taken,
     ...{ normalize, dropInvalid, workers, valCount: flags.valCount, valRatio: flags.valRatio },
     shuffleSeed: flags.shuffle ? (seed ?? 0) : undefined,

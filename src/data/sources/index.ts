@@ -17,8 +17,8 @@ const HUB = [...COLUMNS, 'subset', 'split'] as const;
 export const SOURCES: Readonly<Record<string, SourceEntry>> = {
   synthetic: {
     form: 'synthetic',
-    summary: 'formulas from a seeded grammar, printed or handwritten',
-    takes: ['count', 'seed', 'level', 'style'],
+    summary: 'formulas from a seeded grammar or from --formulas, printed or handwritten',
+    takes: ['count', 'seed', 'level', 'style', 'formulas', 'grammar'],
     load: () => import('./synthetic.ts'),
   },
   folder: {

@@ -1,8 +1,9 @@
 // Printed layout → pen strokes: every glyph becomes its centre lines, turned, scaled, shifted and bent a little, on a
 // baseline that wanders, drawn with a round pen of varying pressure.
 import type { Random } from '../../shared/random.ts';
-import type { Points } from './outline.ts';
-import type { Matrix, Placed } from './render.ts';
+import type { Box, Points } from './geometry.ts';
+import { BAR } from './glyphs.ts';
+import { STRIDE, type Typeset } from './placed.ts';
 import { skeletonOf } from './skeleton.ts';
 
 /** A pen line in formula units (y upwards), and the pen's radius at each point. */
@@ -37,21 +38,30 @@ export function drawHand(random: Random): Hand {
   };
 }
 
-export function writeByHand(placed: readonly Placed[], hand: Hand, random: Random): Stroke[] {
+export function writeByHand({ pieces, cuts }: Typeset, hand: Hand, random: Random): Stroke[] {
   const phase = random.range(0, 6.3);
   const wave = random.range(1 / 3500, 1 / 900);
   const drift = (x: number): number => hand.drift * Math.sin(phase + 6.283 * wave * x);
   const strokes: Stroke[] = [];
-  for (const piece of placed) {
-    if (piece.kind === 'bar') {
-      const { left, right, bottom, top } = piece.box;
-      strokes.push(penStroke(barLine(left, right, (bottom + top) / 2, hand, random), hand, random, drift));
+  for (let at = 0; at < pieces.length; at += STRIDE) {
+    const [glyph, scaleX, scaleY] = [pieces[at]!, pieces[at + 1]!, pieces[at + 2]!];
+    const [x, y] = [pieces[at + 3]!, pieces[at + 4]!];
+    if (glyph === BAR) {
+      strokes.push(
+        penStroke(
+          barLine({ left: x, bottom: y, right: x + scaleX, top: y + scaleY }, hand, random),
+          hand,
+          random,
+          drift,
+        ),
+      );
       continue;
     }
-    const lines = skeletonOf(piece.path).map((line) => place(line, piece.matrix));
-    const kept = piece.clip === undefined ? lines : lines.map((line) => inside(line, piece.clip!)).filter(long);
+    const lines = skeletonOf(glyph).map((line) => line.map((v, i) => (i % 2 === 0 ? scaleX * v + x : scaleY * v + y)));
+    const cut = cuts?.get(at / STRIDE);
+    const kept = cut === undefined ? lines : lines.map((line) => inside(line, cut)).filter(long);
     if (kept.length === 0) continue;
-    const bend = jitter(extent(kept, piece.clip !== undefined), hand, random);
+    const bend = jitter(extent(kept, cut !== undefined), hand, random);
     for (const line of kept) strokes.push(penStroke(bend(line), hand, random, drift));
   }
   return strokes;
@@ -59,18 +69,24 @@ export function writeByHand(placed: readonly Placed[], hand: Hand, random: Rando
 
 const long = (line: Points): boolean => line.length >= 4;
 
-function barLine(left: number, right: number, y: number, hand: Hand, random: Random): Points {
+/** A rule as a pen draws it: too long or too short, rising or falling, sagging. */
+function barLine({ left, bottom, right, top }: Box, hand: Hand, random: Random): Points {
+  const upright = top - bottom > right - left;
+  const [from, to] = upright ? [bottom, top] : [left, right];
+  const across = upright ? (left + right) / 2 : (bottom + top) / 2;
   const reach = (): number => random.range(-20, 60);
-  const [x0, x1] = [left - reach(), right + reach()];
-  const length = x1 - x0;
+  const start = from - reach();
+  const length = to + reach() - start;
   const rise = random.normal() * Math.min(40, length * hand.turn * 0.5);
   const sag = random.normal() * Math.min(25, length * 0.03);
   const count = Math.max(2, Math.ceil(length / 60));
   const points = new Float64Array(2 * (count + 1));
+  const [along, aside] = upright ? [1, 0] : [0, 1];
   for (let i = 0; i <= count; i++) {
     const t = i / count;
-    points[2 * i] = x0 + t * length;
-    points[2 * i + 1] = y + rise * (t - 0.5) + sag * Math.sin(Math.PI * t) + 0.15 * hand.wobble * random.normal();
+    points[2 * i + along] = start + t * length;
+    points[2 * i + aside] =
+      across + rise * (t - 0.5) + sag * Math.sin(Math.PI * t) + 0.15 * hand.wobble * random.normal();
   }
   return points;
 }
@@ -126,17 +142,7 @@ function penStroke(line: Points, hand: Hand, random: Random, drift: (x: number) 
   return { points, radii };
 }
 
-export function place(points: Points, m: Matrix): Points {
-  const out = new Float64Array(points.length);
-  for (let i = 0; i < points.length; i += 2) {
-    const [x, y] = [points[i]!, points[i + 1]!];
-    out[i] = m.a * x + m.c * y + m.e;
-    out[i + 1] = m.b * x + m.d * y + m.f;
-  }
-  return out;
-}
-
-function inside(line: Points, box: { left: number; right: number; bottom: number; top: number }): Points {
+function inside(line: Points, box: Box): Points {
   const out: number[] = [];
   for (let i = 0; i < line.length; i += 2) {
     const [x, y] = [line[i]!, line[i + 1]!];

@@ -1,21 +1,77 @@
-// Glyph outlines: SVG path data → closed polygons in font units, and clipping them to a box.
+// Glyph outlines: SVG path data → closed polygons in font units, with the direction in which each point moves when the
+// stroke grows heavier; and cutting polygons to a box.
 import { RunError } from '../../shared/errors.ts';
-import type { Box } from './render.ts';
+import type { Box, Points } from './geometry.ts';
+import { pathOf } from './glyphs.ts';
 
-/** x0, y0, x1, y1, … */
-export type Points = Float64Array;
+/** The closed contours of a glyph, curves cut into short lines. */
+export interface Outline {
+  readonly points: Float32Array;
+  /** Of every point, how far it moves when each side of the stroke grows by one unit. */
+  readonly normals: Float32Array;
+  /** where the contours end in `points` */
+  readonly ends: readonly number[];
+  readonly box: Box;
+}
 
-const cache = new Map<string, readonly Points[]>();
+const outlines: (Outline | undefined)[] = [];
 
-/** The closed contours of a path, curves cut into short lines. Results are kept: fonts have few glyphs. */
-export function contoursOf(path: string): readonly Points[] {
-  let contours = cache.get(path);
-  if (contours === undefined) {
-    contours = flatten(path);
-    if (cache.size > 4096) cache.clear();
-    cache.set(path, contours);
+/** The outline of a glyph; it is kept. */
+export function outlineOf(glyph: number): Outline {
+  outlines[glyph] ??= outlineOfPath(pathOf(glyph));
+  return outlines[glyph];
+}
+
+function outlineOfPath(path: string): Outline {
+  const contours = flatten(path);
+  const points = new Float32Array(contours.reduce((sum, contour) => sum + contour.length, 0));
+  const normals = new Float32Array(points.length);
+  const ends: number[] = [];
+  const [xs, ys] = [[] as number[], [] as number[]];
+  // Outer contours of a font turn one way and inner ones the other: the sum says which way leads out of the ink.
+  const outwards = contours.reduce((sum, contour) => sum + signedArea(contour), 0) > 0 ? 1 : -1;
+  let at = 0;
+  for (const contour of contours) {
+    points.set(contour, at);
+    normals.set(mitres(contour, outwards), at);
+    at += contour.length;
+    ends.push(at);
+    for (let i = 0; i < contour.length; i += 2) {
+      xs.push(contour[i]!);
+      ys.push(contour[i + 1]!);
+    }
   }
-  return contours;
+  const box = { left: least(xs), right: -least(xs.map((x) => -x)), bottom: least(ys), top: -least(ys.map((y) => -y)) };
+  return { points, normals, ends, box };
+}
+
+const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
+
+function signedArea(contour: Points): number {
+  let area = 0;
+  for (let i = 0; i < contour.length; i += 2) {
+    const j = i + 2 === contour.length ? 0 : i + 2;
+    area += (contour[i]! * contour[j + 1]! - contour[j]! * contour[i + 1]!) / 2;
+  }
+  return area;
+}
+
+/** How each corner moves when both its sides move outwards by one; sharp corners move by two at most. */
+function mitres(contour: Points, outwards: number): Float32Array {
+  const out = new Float32Array(contour.length);
+  const count = contour.length;
+  for (let i = 0; i < count; i += 2) {
+    const [before, after] = [(i + count - 2) % count, (i + 2) % count];
+    const [ax, ay] = [contour[i]! - contour[before]!, contour[i + 1]! - contour[before + 1]!];
+    const [bx, by] = [contour[after]! - contour[i]!, contour[after + 1]! - contour[i + 1]!];
+    const [a, b] = [Math.hypot(ax, ay) || 1, Math.hypot(bx, by) || 1];
+    const [nx, ny] = [ay / a + by / b, -ax / a - bx / b];
+    // The sum of two unit normals, divided by its half square, is the mitre.
+    const scale = outwards / Math.max((nx * nx + ny * ny) / 2, 0.5);
+    out[i] = nx * scale;
+    out[i + 1] = ny * scale;
+  }
+  return out;
 }
 
 const ARGUMENTS: Readonly<Record<string, number>> = { M: 2, L: 2, H: 1, V: 1, Q: 4, T: 2, C: 6, Z: 0 };

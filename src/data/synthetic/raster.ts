@@ -1,6 +1,6 @@
 // A small anti-aliased rasteriser: filled polygons by exact area accumulation (as in font-rs), pen strokes by distance.
 // Plain arithmetic, so that a sample has the same bytes on every machine; far quicker than a trip through SVG.
-import type { Points } from './outline.ts';
+import type { Points } from './geometry.ts';
 
 export class Canvas {
   /** Ink from strokes, 0 to 1. */
@@ -19,20 +19,23 @@ export class Canvas {
   }
 
   /** Adds a closed polygon, in pixels with y downwards. Outer contours of all polygons must turn the same way. */
-  fill(points: Points): void {
-    const count = points.length / 2;
-    for (let i = 0; i < count; i++) {
-      const j = i + 1 === count ? 0 : i + 1;
-      this.edge(points[2 * i]!, points[2 * i + 1]!, points[2 * j]!, points[2 * j + 1]!);
+  fill(points: Points, from = 0, to = points.length): void {
+    if (to - from < 6) return;
+    let [ax, ay] = [points[to - 2]!, points[to - 1]!];
+    for (let i = from; i < to; i += 2) {
+      const bx = points[i]!;
+      const by = points[i + 1]!;
+      if (ay < by) this.edge(ax, ay, bx, by, 1);
+      else if (by < ay) this.edge(bx, by, ax, ay, -1);
+      ax = bx;
+      ay = by;
     }
   }
 
-  private edge(ax: number, ay: number, bx: number, by: number): void {
-    if (ay === by) return;
+  /** One side of a polygon, from its upper end to its lower one. */
+  private edge(x0: number, y0: number, x1: number, y1: number, sense: number): void {
     const { areas, stride } = this;
     const right = this.width;
-    const sense = ay < by ? 1 : -1;
-    const [x0, y0, x1, y1] = sense > 0 ? [ax, ay, bx, by] : [bx, by, ax, ay];
     const slope = (x1 - x0) / (y1 - y0);
     const last = Math.min(this.height, Math.ceil(y1));
     let x = y0 < 0 ? x0 - y0 * slope : x0;

@@ -1,15 +1,19 @@
-// Sample i of the synthetic source: a formula and its picture, a function of the seed, the style set, the level and i
-// alone, whatever the number of workers or the order.
+// Sample i of the synthetic source: a formula and its picture, a function of the options and i alone, whatever the number
+// of workers or the order.
 import type { Pixels } from '../../formats/png.ts';
 import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
+import { formulaOf, formulasIn, type Mix } from './formula_lists.ts';
 import { type Level, makeFormula } from './grammar.ts';
-import { layouter } from './render.ts';
-import { draw, drawStyle, HEIGHTS, MAX_HEIGHT_HARD, type StyleName } from './style.ts';
+import type { Look } from './look.ts';
+import { draw } from './picture.ts';
+import { inkBox, joined, type Typeset } from './placed.ts';
+import { STYLE_SETS, type StyleName } from './style.ts';
+import { typesetOnce } from './typeset_cache.ts';
 
-export interface DrawOptions {
-  readonly seed: number;
+export interface DrawOptions extends Mix {
   readonly style: StyleName;
+  /** of the grammar's formulas */
   readonly level: Level;
 }
 
@@ -17,24 +21,85 @@ export interface DrawnSample extends Pixels {
   readonly latex: string;
 }
 
+/** A formula that is no sample. */
+export interface Undrawn {
+  /** a few words that are the same for all formulas of this fault */
+  readonly fault: string;
+  /** the formula, and what is wrong with it */
+  readonly detail: string;
+}
+
 /** A letter of the seed's key for this source, so that other users of the seed draw other bits. */
 const STREAM = 0x73796e74;
 const ATTEMPTS = 200;
+/** Wider formulas have no equation number beside them; the two might not fit. */
+const NUMBERED_WIDTH = 40_000;
 
-/** Sample `index`: a formula that fits the picture, and the picture. */
-export async function drawSample(options: DrawOptions, index: number): Promise<DrawnSample> {
-  const { layout } = await layouter();
-  const maxHeight = options.level === 'hard' ? MAX_HEIGHT_HARD : HEIGHTS[1];
+/**
+ * Sample `index`: a formula that fits the picture, and the picture. A line of the lists that cannot be drawn makes way for
+ * the next one; `skipped` counts such lines.
+ */
+export async function drawSample(options: DrawOptions, index: number): Promise<DrawnSample & { skipped: number }> {
+  const line = formulaOf(options, index);
+  let last: Undrawn | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const random = Random.from(STREAM, options.seed, index, attempt);
-    const latex = makeFormula(random, options.level);
-    const style = drawStyle(random, options.style);
-    // Half of the hands write plain letters, without the feet and hooks of a printed italic.
-    const plain = style.hand !== undefined && random.float() < 0.5;
-    const picture = draw(await layout(plain ? `\\mathsf { ${latex} }` : latex), style, maxHeight, random);
-    if (picture !== undefined) return { latex, ...picture };
+    const drawn = await attemptSample(options, index, line, attempt);
+    if (!('fault' in drawn)) return { ...drawn, skipped: line === undefined ? 0 : attempt };
+    last = drawn;
   }
+  const hint = line === undefined ? 'try another --seed' : 'look at the lists of formulas';
   throw new RunError(
-    `synthetic sample ${index}: no formula fits the picture in ${ATTEMPTS} tries; try another --seed.`,
+    `synthetic sample ${index}: no formula of ${ATTEMPTS} can be drawn; ${hint}. The last is a ${last!.fault}: ${last!.detail}`,
   );
+}
+
+/** Sample `index`, or why its line of the lists cannot be drawn: for data sets that must not draw another line twice. */
+export async function drawLine(options: DrawOptions, index: number): Promise<DrawnSample | Undrawn> {
+  const line = formulaOf(options, index);
+  return line === undefined ? drawSample(options, index) : attemptSample(options, index, line, 0);
+}
+
+async function attemptSample(
+  options: DrawOptions,
+  index: number,
+  line: number | undefined,
+  attempt: number,
+): Promise<DrawnSample | Undrawn> {
+  const random = Random.from(STREAM, options.seed, index, attempt);
+  const latex = line === undefined ? makeFormula(random, options.level) : lineAt(options, line + attempt);
+  const set = STYLE_SETS[options.style];
+  const look = set.look(random);
+  // Half of the hands write plain letters, without the feet and hooks of a printed italic.
+  const plain = look.hand !== undefined && random.float() < 0.5;
+  const formula = await typesetOnce(plain ? `\\mathsf { ${latex} }` : latex, look.font);
+  if ('fault' in formula) return { fault: 'formula that cannot be set', detail: formula.fault };
+  const limits = (options.level === 'hard' ? set.limitsHard : undefined) ?? set.limits;
+  const page = await numbered(formula, look);
+  const picture = draw(page, look, limits, random, await wordsOf(look));
+  if (picture === undefined)
+    return {
+      fault: 'formula too large for the picture',
+      detail: `${latex} in ${limits.width[1]} × ${limits.height[1]} pixels`,
+    };
+  return { latex, ...picture };
+}
+
+function lineAt({ formulas = [] }: DrawOptions, line: number): string {
+  const lines = formulasIn(formulas);
+  return lines[line % lines.length]!;
+}
+
+/** The formula with its number at the right, level with its axis. */
+async function numbered(formula: Typeset, { surroundings, font }: Look): Promise<Typeset> {
+  if (surroundings.number === undefined) return formula;
+  const number = await typesetOnce(surroundings.number.latex, font);
+  const box = inkBox(formula);
+  if ('fault' in number || box === undefined || box.right - box.left > NUMBERED_WIDTH) return formula;
+  return joined(formula, number, box.right + surroundings.number.gap, 0);
+}
+
+async function wordsOf({ surroundings, font }: Look): Promise<Typeset | undefined> {
+  if (surroundings.words === undefined) return undefined;
+  const words = await typesetOnce(surroundings.words.latex, font);
+  return 'fault' in words ? undefined : words;
 }

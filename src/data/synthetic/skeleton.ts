@@ -1,6 +1,7 @@
 // A glyph's centre lines, what a pen would draw: the outline is rasterised, thinned, traced into
-// polylines, rid of short spurs and smoothed. Results are kept by path; a font has few glyphs.
-import { contoursOf, type Points } from './outline.ts';
+// polylines, rid of short spurs and smoothed. A font has few glyphs.
+import type { Points } from './geometry.ts';
+import { type Outline, outlineOf } from './outline.ts';
 import { Canvas } from './raster.ts';
 
 /** Pixels to a font unit. */
@@ -8,37 +9,24 @@ const SCALE = 0.09;
 /** Spurs shorter than this (pixels) are artefacts of thinning. */
 const SPUR = 5;
 
-const cache = new Map<string, readonly Points[]>();
+const skeletons: (readonly Points[] | undefined)[] = [];
 
-/** Open polylines in the glyph's units; a dot is a line of one point. */
-export function skeletonOf(path: string): readonly Points[] {
-  let lines = cache.get(path);
-  if (lines === undefined) {
-    lines = trace(path);
-    if (cache.size > 4096) cache.clear();
-    cache.set(path, lines);
-  }
-  return lines;
+/** Open polylines in the glyph's units; a dot is a line of one point. They are kept. */
+export function skeletonOf(glyph: number): readonly Points[] {
+  skeletons[glyph] ??= trace(outlineOf(glyph));
+  return skeletons[glyph];
 }
 
-function trace(path: string): Points[] {
-  const contours = contoursOf(path);
-  let [left, top, right, bottom] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const points of contours) {
-    for (let i = 0; i < points.length; i += 2) {
-      left = Math.min(left, points[i]!);
-      right = Math.max(right, points[i]!);
-      top = Math.min(top, points[i + 1]!);
-      bottom = Math.max(bottom, points[i + 1]!);
-    }
-  }
-  if (!(right > left)) return [];
-  const width = Math.ceil((right - left) * SCALE) + 6;
-  const height = Math.ceil((bottom - top) * SCALE) + 6;
+function trace({ points, ends, box }: Outline): Points[] {
+  if (!(box.right > box.left)) return [];
+  const { left, bottom: top } = box;
+  const width = Math.ceil((box.right - left) * SCALE) + 6;
+  const height = Math.ceil((box.top - top) * SCALE) + 6;
   const canvas = new Canvas(width, height);
-  for (const points of contours) {
-    canvas.fill(points.map((value, i) => (value - (i % 2 === 0 ? left : top)) * SCALE + 3));
-  }
+  const pixels = Float64Array.from(points, (value, i) => (value - (i % 2 === 0 ? left : top)) * SCALE + 3);
+  ends.forEach((end, i) => {
+    canvas.fill(pixels.subarray(ends[i - 1] ?? 0, end));
+  });
   const bits = Uint8Array.from(canvas.ink(), (ink) => (ink > 0.5 ? 1 : 0));
   thin(bits, width, height);
   return polylines(bits, width).map((line) => {

@@ -1,0 +1,75 @@
+// What JPEG does to a picture: blocks of 8 × 8 pixels as cosines, whose amplitudes are rounded (ITU-T T.81, table K.1).
+// Brightness alone; colours move with it.
+
+const N = 8;
+/** K.1's steps for quality 50. */
+const STEPS = [
+  16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
+  87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121, 120, 101,
+  72, 92, 95, 98, 112, 100, 103, 99,
+];
+/** [frequency, place], orthonormal */
+const COSINES = Float32Array.from({ length: N * N }, (_, i) => {
+  const [u, x] = [Math.floor(i / N), i % N];
+  return Math.sqrt((u === 0 ? 1 : 2) / N) * Math.cos(((2 * x + 1) * u * Math.PI) / (2 * N));
+});
+
+/** Rounds pixels [height, width, channels] in place as JPEG of the quality (1 to 100) does. */
+export function compressBlocks(
+  pixels: Uint8Array,
+  width: number,
+  height: number,
+  channels: number,
+  quality: number,
+): void {
+  const scale = quality < 50 ? 50 / quality : 2 - quality / 50;
+  const block = new Float32Array(N * N);
+  const waves = new Float32Array(N * N);
+  const before = new Float32Array(N * N);
+  for (let top = 0; top < height; top += N) {
+    for (let left = 0; left < width; left += N) {
+      for (let i = 0; i < N * N; i++) {
+        const x = Math.min(width - 1, left + (i % N));
+        const y = Math.min(height - 1, top + (i >> 3));
+        const at = (y * width + x) * channels;
+        before[i] = channels === 1 ? pixels[at]! : brightness(pixels[at]!, pixels[at + 1]!, pixels[at + 2]!);
+      }
+      for (let i = 0; i < N * N; i++) block[i] = before[i]! - 128;
+      transform(block, waves, false);
+      for (let i = 0; i < N * N; i++) {
+        const step = Math.max(1, STEPS[i]! * scale);
+        // White's mean lies half a step up at quality 50: the addend decides it, not a rounding error of the sum.
+        waves[i] = step * Math.round(waves[i]! / step + 1e-4);
+      }
+      transform(waves, block, true);
+      for (let i = 0; i < N * N; i++) {
+        const [x, y] = [left + (i % N), top + (i >> 3)];
+        if (x >= width || y >= height) continue;
+        const change = Math.round(block[i]! + 128 - before[i]!);
+        for (let c = 0, at = (y * width + x) * channels; c < channels; c++, at++) {
+          pixels[at] = Math.max(0, Math.min(255, pixels[at]! + change));
+        }
+      }
+    }
+  }
+}
+
+const brightness = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;
+
+const half = new Float32Array(N * N);
+
+/** The cosine transform of a block along rows and columns, or its inverse. */
+function transform(from: Float32Array, to: Float32Array, inverse: boolean): void {
+  const [a, b] = inverse ? [1, N] : [N, 1];
+  for (let pass = 0; pass < 2; pass++) {
+    const [source, target] = pass === 0 ? [from, half] : [half, to];
+    // Each pass turns the block over, so that two passes do rows and columns.
+    for (let row = 0; row < N; row++) {
+      for (let u = 0; u < N; u++) {
+        let sum = 0;
+        for (let x = 0; x < N; x++) sum += COSINES[u * a + x * b]! * source[row * N + x]!;
+        target[u * N + row] = sum;
+      }
+    }
+  }
+}

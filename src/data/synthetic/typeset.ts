@@ -1,0 +1,90 @@
+// LaTeX → a typeset formula. MathJax lays it out, in process and without downloads, in display style; what comes of it is
+// kept in a compact form, for the layout takes most of a sample's time and one formula is drawn many times.
+import { MathJaxTermesFont } from '@mathjax/mathjax-termes-font/js/svg.js';
+import type { LiteElement } from '@mathjax/src/js/adaptors/lite/Element.js';
+import { liteAdaptor } from '@mathjax/src/js/adaptors/liteAdaptor.js';
+import { RegisterHTMLHandler } from '@mathjax/src/js/handlers/html.js';
+import { TeX } from '@mathjax/src/js/input/tex.js';
+import '@mathjax/src/js/input/tex/base/BaseConfiguration.js';
+import '@mathjax/src/js/input/tex/ams/AmsConfiguration.js';
+import '@mathjax/src/js/input/tex/boldsymbol/BoldsymbolConfiguration.js';
+import '@mathjax/src/js/input/tex/braket/BraketConfiguration.js';
+import '@mathjax/src/js/input/tex/mathtools/MathtoolsConfiguration.js';
+import '@mathjax/src/js/input/tex/textmacros/TextMacrosConfiguration.js';
+import '@mathjax/src/js/input/tex/upgreek/UpgreekConfiguration.js';
+import '@mathjax/src/js/util/asyncLoad/esm.js';
+import { mathjax } from '@mathjax/src/js/mathjax.js';
+import { SVG } from '@mathjax/src/js/output/svg.js';
+import { InputError, messageOf } from '../../shared/errors.ts';
+import type { Box } from './geometry.ts';
+import { STRIDE, type Typeset } from './placed.ts';
+import { type PlacedGlyph, readSvg } from './svg_tree.ts';
+
+/** Computer Modern, as TeX sets it unless told; Times. */
+export const FONTS = ['modern', 'times'] as const;
+export type Font = (typeof FONTS)[number];
+
+/** Without newcommand and its like: a formula must not change how the next one is set. */
+const PACKAGES = ['base', 'ams', 'boldsymbol', 'braket', 'mathtools', 'textmacros', 'upgreek'];
+
+/** Font files the grammar needs, read beforehand from node_modules; any other is read when first met. */
+const FONT_FILES = ['symbols', 'shapes', 'arrows', 'math', 'variants', 'sans-serif', 'sans-serif-r', 'greek-ss'];
+
+type Layout = (latex: string) => LiteElement;
+
+const layouts = new Map<Font, Promise<Layout>>();
+let registered = false;
+
+/** Sets a formula; an InputError says why it cannot be set. */
+export async function typeset(latex: string, font: Font = 'modern'): Promise<Typeset> {
+  let layout = layouts.get(font);
+  if (layout === undefined) {
+    layout = createLayout(font);
+    layouts.set(font, layout);
+  }
+  const convert = await layout;
+  for (;;) {
+    try {
+      return packed(readSvg(convert(latex)));
+    } catch (error) {
+      // MathJax asks to wait for a font file and to be called again.
+      const retry = error instanceof Error && 'retry' in error ? error.retry : undefined;
+      if (!(retry instanceof Promise)) {
+        throw new InputError(`formula ${JSON.stringify(latex)}: MathJax cannot set it (${messageOf(error)}).`);
+      }
+      await retry;
+    }
+  }
+}
+
+/** The one MathJax document of this thread and font. */
+async function createLayout(name: Font): Promise<Layout> {
+  if (!registered) RegisterHTMLHandler(liteAdaptor());
+  registered = true;
+  const input = new TeX({
+    packages: PACKAGES,
+    // MathJax's TexError is no Error.
+    formatError: (_jax: unknown, { message }: { message: string }) => {
+      throw new Error(message);
+    },
+  });
+  const fontData = name === 'times' ? MathJaxTermesFont : null;
+  const output = new SVG({ fontData, fontCache: 'none', linebreaks: { inline: false } });
+  const document = mathjax.document('', { InputJax: input, OutputJax: output });
+  const fontClass = output.font.constructor as unknown as { dynamicFiles: Record<string, never> };
+  for (const file of FONT_FILES) {
+    const known = fontClass.dynamicFiles[file];
+    if (known !== undefined) await output.font.loadDynamicFile(known);
+  }
+  return (latex) => document.convert(latex, { display: true }) as LiteElement;
+}
+
+function packed(list: readonly PlacedGlyph[]): Typeset {
+  const pieces = new Float32Array(list.length * STRIDE);
+  const cuts = new Map<number, Box>();
+  for (const [i, { glyph, scaleX, scaleY, x, y, cut }] of list.entries()) {
+    pieces.set([glyph, scaleX, scaleY, x, y], i * STRIDE);
+    if (cut !== undefined) cuts.set(i, cut);
+  }
+  return { pieces, cuts: cuts.size > 0 ? cuts : undefined };
+}

@@ -1,0 +1,121 @@
+// The style set wild: what its pictures look like to someone who meets them, and that formulas of lists become samples.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { RunError } from '../../shared/errors.ts';
+import { randomFormula } from './grammar.ts';
+import { type DrawnSample, drawLine, drawSample } from './sample.ts';
+
+const options = { seed: 11, style: 'wild', level: 'easy' } as const;
+
+function listOf(...lines: string[]): string {
+  const path = join(mkdtempSync(join(tmpdir(), 'texlens-list-')), 'list.txt');
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
+
+/** Grey levels, darkest first. */
+function levels({ pixels, channels }: DrawnSample): Float64Array {
+  return Float64Array.from({ length: pixels.length / channels }, (_, i) => {
+    const at = i * channels;
+    return channels === 1 ? pixels[at]! : (pixels[at]! + pixels[at + 1]! + pixels[at + 2]!) / 3;
+  }).sort();
+}
+
+describe('samples of the set wild', async () => {
+  const samples: DrawnSample[] = [];
+  for (let i = 0; i < 600; i++) samples.push(await drawSample(options, i));
+  const share = (holds: (sample: DrawnSample) => boolean): number => samples.filter(holds).length / samples.length;
+
+  it('keep to the sizes, and have ink that stands out from the paper', () => {
+    for (const sample of samples) {
+      expect(sample.width).toBeGreaterThanOrEqual(12);
+      expect(sample.width).toBeLessThanOrEqual(1000);
+      expect(sample.height).toBeGreaterThanOrEqual(12);
+      expect(sample.height).toBeLessThanOrEqual(260);
+      expect(sample.pixels).toHaveLength(sample.width * sample.height * sample.channels);
+      const grey = levels(sample);
+      const at = (part: number): number => grey[Math.floor(part * (grey.length - 1))]!;
+      expect(Math.max(at(0.5) - at(0.002), at(0.998) - at(0.5)), sample.latex).toBeGreaterThan(30);
+    }
+  });
+
+  // Shares of 600: the tolerance is three standard deviations.
+  it('are in a tenth of cases light on dark', () => {
+    const dark = share((sample) => levels(sample)[Math.floor((sample.width * sample.height) / 2)]! < 128);
+    expect(dark).toBeGreaterThan(0.1 - 0.037);
+    expect(dark).toBeLessThan(0.1 + 0.037);
+  });
+
+  it('are in a third or more of cases black on white, and coloured in some', () => {
+    const clean = share((sample) => {
+      const grey = levels(sample);
+      return sample.channels === 1 && grey[0]! < 110 && grey[Math.floor(grey.length / 2)] === 255;
+    });
+    expect(clean).toBeGreaterThan(0.35);
+    expect(clean).toBeLessThan(0.6);
+    expect(share(({ channels }) => channels === 3)).toBeGreaterThan(0.15);
+  });
+
+  it('range from crops at the ink to wide margins', () => {
+    const touching = share(({ pixels, width, height, channels }) => {
+      const row = width * channels;
+      const edge = [...pixels.subarray(0, row), ...pixels.subarray((height - 1) * row)];
+      return Math.max(...edge) - Math.min(...edge) > 80;
+    });
+    expect(touching).toBeGreaterThan(0.05);
+    expect(Math.max(...samples.map(({ height }) => height))).toBeGreaterThan(150);
+    expect(Math.min(...samples.map(({ height }) => height))).toBeLessThan(25);
+  });
+
+  it('are the same in another order, and others with another seed', async () => {
+    for (const i of [599, 300, 0]) expect((await drawSample(options, i)).pixels).toEqual(samples[i]!.pixels);
+    expect((await drawSample({ ...options, seed: 12 }, 0)).pixels).not.toEqual(samples[0]!.pixels);
+  });
+});
+
+describe('formulas of lists', () => {
+  const lines = Array.from({ length: 40 }, (_, i) => randomFormula(3, i, 'medium'));
+
+  it('are each drawn once before any is drawn twice, by hand too', async () => {
+    for (const style of ['wild', 'handwritten'] as const) {
+      const mix = { ...options, style, formulas: [listOf(...lines)], grammar: 0 };
+      const drawn: string[] = [];
+      for (let i = 0; i < 40; i++) drawn.push((await drawSample(mix, i)).latex);
+      expect(drawn.toSorted()).toEqual(lines.toSorted());
+      expect(drawn).not.toEqual(lines);
+    }
+  });
+
+  it('are mixed with formulas of the grammar', async () => {
+    const mix = { ...options, formulas: [listOf(...lines)], grammar: 0.5 };
+    const drawn: string[] = [];
+    for (let i = 0; i < 60; i++) drawn.push((await drawSample(mix, i)).latex);
+    const made = drawn.filter((latex) => !lines.includes(latex)).length;
+    // 30 are expected, with a standard deviation of 3.9.
+    expect(made).toBeGreaterThan(15);
+    expect(made).toBeLessThan(45);
+  });
+
+  it('make way for the next line when they cannot be drawn, or say why', async () => {
+    const mix = { ...options, formulas: [listOf('\\frac { a', 'x + y')], grammar: 0 };
+    const drawn = await Promise.all([drawSample(mix, 0), drawSample(mix, 1)]);
+    expect(drawn.map(({ latex }) => latex)).toEqual(['x + y', 'x + y']);
+    expect(drawn.map(({ skipped }) => skipped).toSorted()).toEqual([0, 1]);
+    const told = await Promise.all([drawLine(mix, 0), drawLine(mix, 1)]);
+    expect(told.filter((sample) => 'fault' in sample)).toMatchObject([
+      { fault: 'formula that cannot be set', detail: expect.stringContaining('\\frac { a') as string },
+    ]);
+    const large = { ...options, style: 'printed', formulas: [listOf(lines.join(' + '))], grammar: 0 } as const;
+    expect(await drawLine(large, 0)).toMatchObject({ fault: 'formula too large for the picture' });
+    await expect(drawSample(large, 0)).rejects.toThrow(RunError);
+  });
+
+  it('names a list that is not there, or is empty', async () => {
+    await expect(drawSample({ ...options, formulas: ['/nowhere/list.txt'] }, 0)).rejects.toThrow(
+      /\/nowhere\/list\.txt: cannot be read/,
+    );
+    await expect(drawSample({ ...options, formulas: [listOf(' ')] }, 0)).rejects.toThrow(/holds no formula/);
+  });
+});
