@@ -24,9 +24,7 @@ export async function decodeImage(
   name = typeof source === 'string' ? source : 'image',
   maxPixels = MAX_PIXELS,
 ): Promise<RgbImage> {
-  // Read here, for sharp remembers files by their path and would give the old pixels of one that has changed.
-  const bytes = typeof source === 'string' ? await readImage(source, name) : source;
-  if (bytes.length === 0) throw new InputError(`${name}: the image file is empty; expected an image, fetch it again.`);
+  const bytes = await imageBytes(source, name);
   const png = decodePng(bytes);
   if (png !== null && png.width * png.height <= maxPixels)
     return { width: png.width, height: png.height, rgb: toRgb(png.data, png.channels) };
@@ -41,20 +39,26 @@ export async function decodeImage(
     const rgb = cmyk ? fromCmyk(data, info.channels) : toRgb(data, info.channels);
     return { width: info.width, height: info.height, rgb };
   } catch (error) {
-    throw new InputError(
-      `${name}: not a readable image (${messageOf(error)}); expected a whole PNG, JPEG, WebP, GIF or TIFF file. ` +
-        'Convert it or fetch it again.',
-    );
+    throw unreadable(name, error);
   }
 }
 
-async function readImage(path: string, name: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    throw new InputError(`${name}: the image cannot be read (${messageOf(error)}); check the path.`);
-  }
+/** The bytes of a file or buffer: read here, for sharp remembers files by their path and would give the old pixels of one that has changed. */
+export async function imageBytes(source: string | Uint8Array, name: string): Promise<Uint8Array> {
+  let bytes = source;
+  if (typeof bytes === 'string')
+    bytes = await readFile(bytes).catch((error: unknown) => {
+      throw new InputError(`${name}: the image cannot be read (${messageOf(error)}); check the path.`);
+    });
+  if (bytes.length === 0) throw new InputError(`${name}: the image file is empty; expected an image, fetch it again.`);
+  return bytes;
 }
+
+export const unreadable = (name: string, error: unknown): InputError =>
+  new InputError(
+    `${name}: not a readable image (${messageOf(error)}); expected a whole PNG, JPEG, WebP, GIF or TIFF file. ` +
+      'Convert it or fetch it again.',
+  );
 
 /** Pillow's rounding of a·b/255. */
 function scaled(a: number, b: number): number {

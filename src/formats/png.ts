@@ -47,12 +47,12 @@ export interface PngPixels {
   readonly height: number;
   /** interleaved, 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels of 8 bits */
   readonly data: Uint8Array;
-  readonly channels: number;
+  readonly channels: 1 | 2 | 3 | 4;
 }
 
 /** Larger pictures are left to sharp, which decodes them beside the program. */
 const MAX_PIXELS = 1 << 20;
-const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
+const CHANNELS: Readonly<Record<number, PngPixels['channels']>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /**
  * The pixels of a small PNG of at most 8 bits a channel, without interlacing or colour-key transparency; null for every

@@ -11,7 +11,7 @@ import { initLora, type LoraSettings, loraParameters, loraSpec, saveAdapter } fr
 import { loadWeights } from '../models/qwen2_vl/load.ts';
 import { chooseBucket, misfit, type Placement, pack } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
-import { type ImageSizing, Processor } from '../models/qwen2_vl/processor.ts';
+import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
 import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec } from '../nn/scope.ts';
@@ -55,6 +55,9 @@ const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: Run
     ? { resizedHeight: resized_height, resizedWidth: resized_width }
     : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
 
+const tidyingOf = ({ tidy_em }: RunConfig['image']): Tidying | undefined =>
+  tidy_em === undefined ? undefined : { em: tidy_em };
+
 /** Trains as the configuration says, and records the run in the output folder. */
 export async function runTraining(
   config: RunConfig,
@@ -94,7 +97,7 @@ async function trainRecorded(
   record: (after: number | undefined) => Promise<Run>,
 ): Promise<{ result: RunResult; summary: Record<string, unknown> }> {
   const { train } = config;
-  const processor = await Processor.load(config.model, sizingOf(config.image));
+  const processor = await Processor.load(config.model, sizingOf(config.image), tidyingOf(config.image));
   const model = processor.config;
   const instruction: Instruction = {
     prompt: config.data.prompt ?? DEFAULT_PROMPT,
@@ -201,7 +204,7 @@ async function trainRecorded(
   const writeModel = async (folder: string) => {
     if (lora) await saveAdapter(folder, model, written, backend, config.model);
     else await saveModel(folder, config.model, model, backend, 'BF16');
-    await saveTrainedSettings(folder, { ...instruction, sizing: processor.sizing });
+    await saveTrainedSettings(folder, { ...instruction, sizing: processor.sizing, tidy: processor.tidying });
   };
   const evaluate = async (step: number): Promise<Evaluation | null> => {
     if (!val) return null;

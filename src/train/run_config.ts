@@ -49,6 +49,8 @@ const schema = z.strictObject({
       max_pixels: optionalCount(28 * 28),
       resized_height: optionalCount(),
       resized_width: optionalCount(),
+      /** Pictures are tidied (src/formats/tidy) in training and, by the trained model, at reading. */
+      tidy_em: optionalCount(),
     })
     .prefault({}),
   method: choice(['lora', 'full'], 'lora'),
@@ -355,7 +357,11 @@ function withExclusiveDefaults(config: RunConfig): RunConfig {
     image:
       image.resized_height !== undefined
         ? image
-        : { min_pixels: least ?? Math.min(28_224, most ?? 28_224), max_pixels: most ?? Math.max(56_448, least ?? 0) },
+        : {
+            ...image,
+            min_pixels: least ?? Math.min(28_224, most ?? 28_224),
+            max_pixels: most ?? Math.max(56_448, least ?? 0),
+          },
     train: {
       ...train,
       epochs: train.max_steps === undefined ? (train.epochs ?? 2) : undefined,

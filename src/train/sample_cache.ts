@@ -55,9 +55,10 @@ export class SampleCache {
       return null;
     }
     const { patchSize, mergeSize } = processor.config.vision;
+    const pixels = JSON.stringify([processor.sizing, patchSize, mergeSize, processor.tidying]);
     const files = await Promise.all(TOKENIZER_FILES.map((name) => readOptional(join(model, name))));
     const tokens = createHash('sha256').update(JSON.stringify(files)).digest('hex');
-    return new SampleCache(store, processor, JSON.stringify([processor.sizing, patchSize, mergeSize]), tokens);
+    return new SampleCache(store, processor, pixels, tokens);
   }
 
   /** The sized image of a file; its pixels are read from the cache whenever they are asked for. */

@@ -11,6 +11,7 @@ export interface ScoreOptions {
   readonly model?: string;
   readonly adapter?: string;
   readonly prompt?: string;
+  readonly tidy?: boolean;
   readonly maxNewTokens: number;
 }
 
@@ -26,9 +27,9 @@ export interface Scored {
 export async function scoreModel(
   rows: readonly Conversation[],
   { backend, precision }: OpenedBackend,
-  { model: folder, adapter, prompt, maxNewTokens }: ScoreOptions,
+  { model: folder, adapter, prompt, tidy, maxNewTokens }: ScoreOptions,
 ): Promise<Scored> {
-  const model = await loadModel(folder, adapter, backend, { prompt, fallbackPrompt: DEFAULT_PROMPT, precision });
+  const model = await loadModel(folder, adapter, backend, { prompt, tidy, fallbackPrompt: DEFAULT_PROMPT, precision });
   const { processor } = model;
   const { samples, labels, images, dropped } = await encodeRows(rows, processor, model, 'reading');
   const generator = new Generator(backend, processor.config, null, { precision });

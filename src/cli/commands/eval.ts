@@ -9,7 +9,7 @@ import { formatScore, METRIC_LABELS, METRIC_NAMES } from '../../eval/labels.ts';
 import type { ReportRun } from '../../eval/report.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { readAdapterConfig } from '../../models/qwen2_vl/adapter.ts';
-import { defaultModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
+import { defaultModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError } from '../../shared/errors.ts';
 import { writeAtomically } from '../../shared/files.ts';
 import { say } from '../../shared/log.ts';
@@ -27,6 +27,7 @@ interface Flags extends DeviceFlags, HubFlags {
   count?: number;
   maxNewTokens: number;
   prompt?: string;
+  tidy?: boolean;
   show: number;
   report?: string;
   worst: number;
@@ -56,6 +57,8 @@ export function command(): Command {
     .option('--count <n>', 'only the first n samples', whole)
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--prompt <text>', 'the instruction beside the image')
+    .option('--tidy', TIDY_HELP)
+    .option('--no-tidy', NO_TIDY_HELP)
     .option('--show <n>', 'predictions to print beside their truths', whole, 4)
     .option('--report <file>', 'write an HTML page with the scores, where the errors lie and the worst cases')
     .option('--worst <n>', 'cases on that page', whole, 30)
@@ -114,12 +117,18 @@ async function baseOf(adapters: readonly string[]): Promise<string> {
 async function evaluate(
   rows: readonly Conversation[],
   opened: OpenedBackend,
-  { maxNewTokens, prompt }: Flags,
+  { maxNewTokens, prompt, tidy }: Flags,
   model: string | undefined,
   adapter: string | undefined,
 ): Promise<Evaluated> {
   const name = adapter ?? basename(resolve(model!));
-  const { pairs, grades, scores, dropped } = await scoreModel(rows, opened, { model, adapter, prompt, maxNewTokens });
+  const { pairs, grades, scores, dropped } = await scoreModel(rows, opened, {
+    model,
+    adapter,
+    prompt,
+    tidy,
+    maxNewTokens,
+  });
   for (const { name: image, reason } of dropped) say(`dropped ${image}: ${reason}`);
   const samples = pairs.map(({ image, images }, i) => ({ name: image, images, grade: grades[i]! }));
   return { name, adapter, samples, scores, breakdown: breakdown(grades), dropped: dropped.length };

@@ -9,7 +9,14 @@ import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../genera
 import { type Reading, readEach } from '../../generate/read.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
-import { imagePrompt, type LoadedModel, loadModel, MODEL_HELP } from '../../models/qwen2_vl/session.ts';
+import {
+  imagePrompt,
+  type LoadedModel,
+  loadModel,
+  MODEL_HELP,
+  NO_TIDY_HELP,
+  TIDY_HELP,
+} from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
@@ -22,6 +29,7 @@ interface Flags extends DeviceFlags, HubFlags {
   model?: string;
   adapter?: string;
   prompt?: string;
+  tidy?: boolean;
   together?: boolean;
   maxNewTokens: number;
   temperature: number;
@@ -57,6 +65,8 @@ export function command(): Command {
     .option('--model <model>', MODEL_HELP)
     .option('--adapter <folder>', 'a LoRA adapter for it')
     .option('--prompt <text>', 'the instruction beside the image; by default that of the training')
+    .option('--tidy', TIDY_HELP)
+    .option('--no-tidy', NO_TIDY_HELP)
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--temperature <t>', '0 is greedy', decimal, 0)
@@ -71,6 +81,7 @@ export function command(): Command {
       const { backend, precision } = await openBackend(flags);
       const model = await loadModel(flags.model && (await resolveModel(flags.model, flags)), flags.adapter, backend, {
         prompt: flags.prompt,
+        tidy: flags.tidy,
         fallbackPrompt: DEFAULT_PROMPT,
         precision,
       });

@@ -5,6 +5,7 @@ import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
 import { roundEven } from '../../formats/half.ts';
 import { decodeImage, resizeBicubic } from '../../formats/image.ts';
 import { readOptionalJson } from '../../formats/json_file.ts';
+import { tidyImage } from '../../formats/tidy/tidy.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
 import { InputError } from '../../shared/errors.ts';
 import { type Qwen2VLConfig, readConfig } from './config.ts';
@@ -14,6 +15,11 @@ import type { Grid } from './positions.ts';
 export type ImageSizing =
   | { readonly minPixels: number; readonly maxPixels: number }
   | { readonly resizedHeight: number; readonly resizedWidth: number };
+
+/** Pictures are cleaned before they are sized (formats/tidy): writing is cut out and its em becomes so many pixels. */
+export interface Tidying {
+  readonly em: number;
+}
 
 export interface ResizedImage {
   readonly grid: Grid;
@@ -154,34 +160,38 @@ export class Processor {
     readonly tokenizer: Tokenizer,
     private readonly template: string | null,
     readonly sizing: ImageSizing,
+    readonly tidying: Tidying | undefined,
   ) {}
 
   /** @param sizing overrides the snapshot's preprocessor_config.json */
-  static async load(folder: string, sizing?: ImageSizing): Promise<Processor> {
+  static async load(folder: string, sizing?: ImageSizing, tidying?: Tidying): Promise<Processor> {
     const config = await readConfig(folder);
     const stored = await readSizing(folder, config);
-    return new Processor(config, await Tokenizer.load(folder), await loadTemplate(folder), sizing ?? stored);
+    return new Processor(config, await Tokenizer.load(folder), await loadTemplate(folder), sizing ?? stored, tidying);
   }
 
-  /** Decodes and resizes an image. `name` is what errors call it. */
+  /** Decodes, if wanted tidies, and resizes an image. `name` is what errors call it. */
   async image(
     source: string | Uint8Array,
     name = typeof source === 'string' ? source : 'image',
   ): Promise<ResizedImage> {
-    const decoded = await decodeImage(source, name);
     const { patchSize, mergeSize } = this.config.vision;
     const factor = patchSize * mergeSize;
+    const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
+    const decoded = this.tidying
+      ? await tidyImage(source, name, { ...this.tidying, ...limits, factor })
+      : await decodeImage(source, name);
     let target: [number, number];
     try {
       target =
         'minPixels' in this.sizing
-          ? smartResize(decoded.height, decoded.width, factor, this.sizing.minPixels, this.sizing.maxPixels)
+          ? smartResize(decoded.height, decoded.width, factor, limits.minPixels, limits.maxPixels)
           : smartResize(
               this.sizing.resizedHeight,
               this.sizing.resizedWidth,
               factor,
-              EXPLICIT_LIMITS.minPixels,
-              EXPLICIT_LIMITS.maxPixels,
+              limits.minPixels,
+              limits.maxPixels,
             );
     } catch (error) {
       throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;

@@ -1,6 +1,7 @@
 // A model ready to read images: snapshot and optional adapter loaded into a backend, adapter merged.
 import { stat } from 'node:fs/promises';
 import type { Backend } from '../../backends/contract.ts';
+import { DEFAULT_EM } from '../../formats/tidy/tidy.ts';
 import type { Precision } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import { bundledModel } from '../bundled.ts';
@@ -13,6 +14,11 @@ import { type Instruction, readTrainedSettings } from './trained_settings.ts';
 /** What a --model flag says of its default, which is `loadModel`'s. */
 export const MODEL_HELP =
   'the base model: a folder, or modelscope:… or hf:…; by default the one of the adapter, else the one that comes with texlens';
+
+/** What --tidy and --no-tidy say of themselves. */
+export const TIDY_HELP =
+  'clean pictures first: dark on light, even light, cropped, one size of writing; by default as the model was trained';
+export const NO_TIDY_HELP = 'take pictures as they are';
 
 export interface LoadedModel extends Instruction {
   readonly processor: Processor;
@@ -30,17 +36,21 @@ export async function defaultModel(adapter: string | undefined): Promise<string>
   return base;
 }
 
-/** Image sizing and prompt are the adapter's, else the model's own of its training, unless given. */
+/**
+ * Prompt, image sizing and tidying are the adapter's, else the model's own of its training, unless given; `tidy` asks for
+ * tidying, or for none.
+ */
 export async function loadModel(
   folder: string | undefined,
   adapter: string | undefined,
   backend: Backend,
-  given: { prompt?: string; sizing?: ImageSizing; fallbackPrompt: string; precision?: Precision },
+  given: { prompt?: string; sizing?: ImageSizing; tidy?: boolean; fallbackPrompt: string; precision?: Precision },
 ): Promise<LoadedModel> {
   const base = folder ?? (await defaultModel(adapter));
   const settings =
     (adapter === undefined ? null : await readTrainedSettings(adapter)) ?? (await readTrainedSettings(base));
-  const processor = await Processor.load(base, given.sizing ?? settings?.sizing);
+  const tidying = (given.tidy ?? true) ? (settings?.tidy ?? (given.tidy ? { em: DEFAULT_EM } : undefined)) : undefined;
+  const processor = await Processor.load(base, given.sizing ?? settings?.sizing, tidying);
   const { precision = 'f32' } = given;
   await loadWeights(base, processor.config, backend, () => precision);
   if (adapter !== undefined)

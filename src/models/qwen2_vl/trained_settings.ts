@@ -1,4 +1,5 @@
-// What a model must know of its training to be used the same way: image sizing and prompt, stored beside its weights.
+// What a model must know of its training to be used the same way: prompt, image sizing and whether pictures are tidied
+// before, stored beside its weights.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -12,6 +13,7 @@ const Settings = z.object({
     z.strictObject({ minPixels: size, maxPixels: size }),
     z.strictObject({ resizedHeight: size, resizedWidth: size }),
   ]),
+  tidy: z.strictObject({ em: size }).optional(),
 });
 export type TrainedSettings = z.output<typeof Settings>;
 
@@ -31,7 +33,7 @@ export async function readTrainedSettings(folder: string): Promise<TrainedSettin
     return Settings.parse(JSON.parse(text));
   } catch (error) {
     throw new InputError(
-      `${join(folder, FILE)}: expected prompt and sizing as training writes them (${String(error)}).`,
+      `${join(folder, FILE)}: expected prompt, sizing and tidy as training writes them (${String(error)}).`,
     );
   }
 }

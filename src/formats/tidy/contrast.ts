@@ -1,0 +1,43 @@
+// How light the paper and how dark the ink of a grey picture is, and faint ink made dark.
+import type { Grey } from './grey.ts';
+import { median } from './opaque.ts';
+
+export interface Levels {
+  readonly paper: number;
+  readonly ink: number;
+}
+
+/** With less between ink and paper nothing is written, for noise reaches that far. */
+const BLANK = 24;
+/** Ink is faint, and paper dark, beyond these. */
+const FAINT = 128;
+const LIGHT_PAPER = 225;
+/** What faint ink becomes. */
+const DARK_INK = 30;
+
+/** Paper is the median; ink the mean of what is nearer to the darkest thousandth. Null where there is no ink. */
+export function levelsOf({ data }: Grey): Levels | null {
+  const counts = new Uint32Array(256);
+  for (let i = 0; i < data.length; i++) counts[data[i]!]!++;
+  const paper = median(counts, data.length);
+  let darkest = 0;
+  for (let below = counts[0]!; below < data.length / 1000 && darkest < paper; ) below += counts[++darkest]!;
+  if (paper - darkest < BLANK) return null;
+  let [sum, count] = [0, 0];
+  for (let level = 0; level <= (paper + darkest) / 2; level++) {
+    sum += level * counts[level]!;
+    count += counts[level]!;
+  }
+  return { paper, ink: sum / count };
+}
+
+/** Paper to white and ink to dark where they are not near that; anything else is returned as it is. */
+export function stretch(picture: Grey, { paper, ink }: Levels): Grey {
+  if (paper - ink >= FAINT && paper >= LIGHT_PAPER) return picture;
+  const gain = (255 - DARK_INK) / (paper - ink);
+  const table = Uint8Array.from({ length: 256 }, (_, v) => Math.min(255, Math.max(0, 255 - (paper - v) * gain + 0.5)));
+  return { ...picture, data: picture.data.map((value) => table[value]!) };
+}
+
+/** What is darker is ink: thin lines are paler than thick ones, so nearer to the paper. */
+export const inkLimit = ({ paper, ink }: Levels): number => paper - 0.35 * (paper - ink);
