@@ -47,9 +47,7 @@ export async function benchTraining(
   for (let at = 0; at + perStep <= samples.length; at += perStep)
     groups.push(Array.from({ length: perStep }, (_, i) => at + i));
   const sizes = samples.map(sizeOfSample);
-  const labels = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.labels, 0)));
-  const patches = { patches: perStep * 288, patchRow: 288, labels: Math.ceil(labels / 128) * 128 };
-  const bucket = smallestBucket(groups, sizes, patches);
+  const bucket = groupBucket(groups, sizes);
   const spec = loraSpec(config, LORA);
   initLora(config, spec, 1, backend);
   const options: TrainerOptions = {
@@ -101,18 +99,19 @@ export async function benchTraining(
   };
 }
 
-/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch. */
-function smallestBucket(
-  groups: readonly number[][],
-  sizes: readonly SampleSize[],
-  rest: Pick<Bucket, 'patches' | 'patchRow' | 'labels'>,
-): Bucket {
+/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch; one image a vision row. */
+export function groupBucket(groups: readonly (readonly number[])[], sizes: readonly SampleSize[]): Bucket {
+  const most = (of: (size: SampleSize) => number) =>
+    Math.max(...groups.map((group) => group.reduce((sum, i) => sum + of(sizes[i]!), 0)));
+  const patchRow = Math.max(...sizes.flatMap(({ images }) => images));
+  const labels = Math.ceil(most((size) => size.labels) / 128) * 128;
+  const rest = { patches: most(({ images }) => images.length) * patchRow, patchRow, labels };
   const fits = (bucket: Bucket) => groups.every((group) => pack(group, sizes, bucket).length === 1);
-  const most = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.tokens, 0)));
-  const whole = Math.ceil(most / 128) * 128;
+  const tokens = most((size) => size.tokens);
+  const whole = Math.ceil(tokens / 128) * 128;
   if (whole <= 4096) return { ...rest, tokens: whole, row: whole };
-  for (let rows = Math.ceil(most / 2048); ; rows++) {
-    for (let row = Math.ceil(most / rows / 64) * 64; row <= 2304; row += 64) {
+  for (let rows = Math.ceil(tokens / 2048); ; rows++) {
+    for (let row = Math.ceil(tokens / rows / 64) * 64; row <= 2304; row += 64) {
       const bucket = { ...rest, tokens: rows * row, row };
       if (fits(bucket)) return bucket;
     }
