@@ -44,16 +44,33 @@ export const QWEN2_VL_2B: Qwen2VLConfig = {
   repetitionPenalty: 1,
 };
 
+export const QWEN2_VL_7B: Qwen2VLConfig = {
+  ...QWEN2_VL_2B,
+  text: {
+    ...QWEN2_VL_2B.text,
+    ...{ vocabSize: 152064, hiddenSize: 3584, intermediateSize: 18944, heads: 28, kvHeads: 4 },
+  },
+  vision: { ...QWEN2_VL_2B.vision, hiddenSize: 3584 },
+  tieWordEmbeddings: false,
+};
+
 const BLOCK = 1 << 22;
 
 /** Sets every parameter to bfloat16 noise of the size that initialisation gives; norm weights are one. */
 export function randomWeights(backend: Backend, config: Qwen2VLConfig): void {
   const random = Random.from(1);
   const noise = f32ToBf16(Float32Array.from({ length: BLOCK }, () => 0.02 * random.normal()));
+  // The card has copies, so tensors of one size are made once.
+  const made = new Map<string, Uint16Array>();
   for (const { name, shape } of parameters(config)) {
-    const data = new Uint16Array(sizeOf(shape));
-    if (shape.length === 1 && name.endsWith('.weight')) data.fill(0x3f80);
-    else for (let at = 0; at < data.length; at += BLOCK) data.set(noise.subarray(0, data.length - at), at);
+    const isNorm = shape.length === 1 && name.endsWith('.weight');
+    const key = `${sizeOf(shape)} ${isNorm}`;
+    const data = made.get(key) ?? new Uint16Array(sizeOf(shape));
+    if (!made.has(key)) {
+      if (isNorm) data.fill(0x3f80);
+      else for (let at = 0; at < data.length; at += BLOCK) data.set(noise.subarray(0, data.length - at), at);
+      made.set(key, data);
+    }
     backend.setState(name, { dtype: 'bf16', shape }, data);
   }
 }

@@ -7,6 +7,7 @@ import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { pack, type SampleSize } from '../../src/models/qwen2_vl/packing.ts';
 import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
+import { memoryNeed } from '../../src/train/memory.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
 export const LORA = {
@@ -34,6 +35,8 @@ export interface TrainingResult {
   readonly tokens: number;
   /** device memory in use while it trains, GiB, all that the card holds */
   readonly memoryGiB: number;
+  /** what the plan says that the tensors take, GiB */
+  readonly plannedGiB: number;
   readonly losses: readonly number[];
 }
 
@@ -62,7 +65,9 @@ export async function benchTraining(
     keepFeatures: cached ? samples.length * 72 : 0,
     recompute,
   };
-  const trainer = await Trainer.create(backend, config, options, tracePrograms(backend, config, options));
+  const programs = tracePrograms(backend, config, options);
+  const plannedGiB = memoryNeed(backend, programs, null).total / 2 ** 30;
+  const trainer = await Trainer.create(backend, config, options, programs);
   const one = (k: number) => {
     const packed = pack(groups[k % groups.length]!, sizes, bucket);
     if (packed.length !== 1) throw new Error(`a step of ${packed.length} micro-batches`);
@@ -95,6 +100,7 @@ export async function benchTraining(
     stepMs,
     tokens: bucket.tokens,
     memoryGiB,
+    plannedGiB,
     losses,
   };
 }
@@ -119,7 +125,7 @@ export function groupBucket(groups: readonly (readonly number[])[], sizes: reado
 }
 
 /** GiB that the first card holds for all its processes, libraries included, as nvidia-smi tells it. */
-function memoryInUse(): number {
+export function memoryInUse(): number {
   const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '--id=0'];
   return Number(execFileSync('nvidia-smi', query, { encoding: 'utf8' })) / 1024;
 }
