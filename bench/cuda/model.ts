@@ -8,6 +8,7 @@ import { sizeOf } from '../../src/graph/types.ts';
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
+import type { Grid } from '../../src/models/qwen2_vl/positions.ts';
 import { Random } from '../../src/shared/random.ts';
 
 export const QWEN2_VL_2B: Qwen2VLConfig = {
@@ -43,44 +44,70 @@ export const QWEN2_VL_2B: Qwen2VLConfig = {
   repetitionPenalty: 1,
 };
 
+export const QWEN2_VL_7B: Qwen2VLConfig = {
+  ...QWEN2_VL_2B,
+  text: {
+    ...QWEN2_VL_2B.text,
+    ...{ vocabSize: 152064, hiddenSize: 3584, intermediateSize: 18944, heads: 28, kvHeads: 4 },
+  },
+  vision: { ...QWEN2_VL_2B.vision, hiddenSize: 3584 },
+  tieWordEmbeddings: false,
+};
+
 const BLOCK = 1 << 22;
 
 /** Sets every parameter to bfloat16 noise of the size that initialisation gives; norm weights are one. */
 export function randomWeights(backend: Backend, config: Qwen2VLConfig): void {
   const random = Random.from(1);
   const noise = f32ToBf16(Float32Array.from({ length: BLOCK }, () => 0.02 * random.normal()));
+  // The card has copies, so tensors of one size are made once.
+  const made = new Map<string, Uint16Array>();
   for (const { name, shape } of parameters(config)) {
-    const data = new Uint16Array(sizeOf(shape));
-    if (shape.length === 1 && name.endsWith('.weight')) data.fill(0x3f80);
-    else for (let at = 0; at < data.length; at += BLOCK) data.set(noise.subarray(0, data.length - at), at);
+    const isNorm = shape.length === 1 && name.endsWith('.weight');
+    const key = `${sizeOf(shape)} ${isNorm}`;
+    const data = made.get(key) ?? new Uint16Array(sizeOf(shape));
+    if (!made.has(key)) {
+      if (isNorm) data.fill(0x3f80);
+      else for (let at = 0; at < data.length; at += BLOCK) data.set(noise.subarray(0, data.length - at), at);
+      made.set(key, data);
+    }
     backend.setState(name, { dtype: 'bf16', shape }, data);
   }
 }
 
-const GRID = [1, 36, 8] as const;
+const GRID: Grid = [1, 36, 8];
 const PROMPT = '你是一个LaText OCR助手,目标是读取用户输入的照片，转换成LaTex公式。';
 
-/** Samples as the peers make them: the recipe's prompt, 72 image tokens, formula `i` of the file. */
-export function makeSamples(tokenizerFile: string, formulasFile: string, count: number): EncodedSample[] {
+/** Ids of the recipe's prompt with one image and a formula as the answer, with the file of Qwen2's tokenizer. */
+export function sampleEncoder(
+  tokenizerFile: string,
+): (formula: string, grid: Grid) => Pick<EncodedSample, 'ids' | 'labelStart'> {
   const tokenizer = new Tokenizer(JSON.parse(readFileSync(tokenizerFile, 'utf8')) as object, {});
   const encode = (text: string) => tokenizer.encode(text, { add_special_tokens: false }).ids as number[];
-  const formulas = readFileSync(formulasFile, 'utf8')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
   const before = encode(
     '<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n<|vision_start|>',
   );
   const after = encode(`<|vision_end|>${PROMPT}<|im_end|>\n<|im_start|>assistant\n`);
-  const [frames, high, wide] = GRID;
-  const pads = new Array<number>((frames * high * wide) / 4).fill(151655);
+  return (formula, [frames, high, wide]) => {
+    const pads = new Array<number>((frames * high * wide) / 4).fill(151655);
+    const prompt = [...before, ...pads, ...after];
+    return { ids: Int32Array.from([...prompt, ...encode(formula), 151643]), labelStart: prompt.length };
+  };
+}
+
+/** Samples as the peers make them: 72 image tokens of noise, formula `i` of the file. */
+export function makeSamples(tokenizerFile: string, formulasFile: string, count: number): EncodedSample[] {
+  const encode = sampleEncoder(tokenizerFile);
+  const formulas = readFileSync(formulasFile, 'utf8')
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+  const [, high, wide] = GRID;
   const random = Random.from(2);
   return Array.from({ length: count }, (_, i) => {
-    const prompt = [...before, ...pads, ...after];
-    const answer = [...encode(formulas[i % formulas.length]!), 151643];
     const rgb = new Uint8Array(high * 14 * wide * 14 * 3);
     for (let n = 0; n < rgb.length; n++) rgb[n] = random.bits();
     const image = { grid: GRID, width: wide * 14, height: high * 14, rgb };
-    return { name: `${i}`, ids: Int32Array.from([...prompt, ...answer]), labelStart: prompt.length, images: [image] };
+    return { name: `${i}`, ...encode(formulas[i % formulas.length]!, GRID), images: [image] };
   });
 }

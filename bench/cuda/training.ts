@@ -7,6 +7,7 @@ import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { pack, type SampleSize } from '../../src/models/qwen2_vl/packing.ts';
 import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
+import { memoryNeed } from '../../src/train/memory.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../../src/train/trainer.ts';
 
 export const LORA = {
@@ -34,6 +35,8 @@ export interface TrainingResult {
   readonly tokens: number;
   /** device memory in use while it trains, GiB, all that the card holds */
   readonly memoryGiB: number;
+  /** what the plan says that the tensors take, GiB */
+  readonly plannedGiB: number;
   readonly losses: readonly number[];
 }
 
@@ -47,9 +50,7 @@ export async function benchTraining(
   for (let at = 0; at + perStep <= samples.length; at += perStep)
     groups.push(Array.from({ length: perStep }, (_, i) => at + i));
   const sizes = samples.map(sizeOfSample);
-  const labels = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.labels, 0)));
-  const patches = { patches: perStep * 288, patchRow: 288, labels: Math.ceil(labels / 128) * 128 };
-  const bucket = smallestBucket(groups, sizes, patches);
+  const bucket = groupBucket(groups, sizes);
   const spec = loraSpec(config, LORA);
   initLora(config, spec, 1, backend);
   const options: TrainerOptions = {
@@ -64,7 +65,9 @@ export async function benchTraining(
     keepFeatures: cached ? samples.length * 72 : 0,
     recompute,
   };
-  const trainer = await Trainer.create(backend, config, options, tracePrograms(backend, config, options));
+  const programs = tracePrograms(backend, config, options);
+  const plannedGiB = memoryNeed(backend, programs, null).total / 2 ** 30;
+  const trainer = await Trainer.create(backend, config, options, programs);
   const one = (k: number) => {
     const packed = pack(groups[k % groups.length]!, sizes, bucket);
     if (packed.length !== 1) throw new Error(`a step of ${packed.length} micro-batches`);
@@ -97,22 +100,24 @@ export async function benchTraining(
     stepMs,
     tokens: bucket.tokens,
     memoryGiB,
+    plannedGiB,
     losses,
   };
 }
 
-/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch. */
-function smallestBucket(
-  groups: readonly number[][],
-  sizes: readonly SampleSize[],
-  rest: Pick<Bucket, 'patches' | 'patchRow' | 'labels'>,
-): Bucket {
+/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch; one image a vision row. */
+export function groupBucket(groups: readonly (readonly number[])[], sizes: readonly SampleSize[]): Bucket {
+  const most = (of: (size: SampleSize) => number) =>
+    Math.max(...groups.map((group) => group.reduce((sum, i) => sum + of(sizes[i]!), 0)));
+  const patchRow = Math.max(...sizes.flatMap(({ images }) => images));
+  const labels = Math.ceil(most((size) => size.labels) / 128) * 128;
+  const rest = { patches: most(({ images }) => images.length) * patchRow, patchRow, labels };
   const fits = (bucket: Bucket) => groups.every((group) => pack(group, sizes, bucket).length === 1);
-  const most = Math.max(...groups.map((group) => group.reduce((sum, i) => sum + sizes[i]!.tokens, 0)));
-  const whole = Math.ceil(most / 128) * 128;
+  const tokens = most((size) => size.tokens);
+  const whole = Math.ceil(tokens / 128) * 128;
   if (whole <= 4096) return { ...rest, tokens: whole, row: whole };
-  for (let rows = Math.ceil(most / 2048); ; rows++) {
-    for (let row = Math.ceil(most / rows / 64) * 64; row <= 2304; row += 64) {
+  for (let rows = Math.ceil(tokens / 2048); ; rows++) {
+    for (let row = Math.ceil(tokens / rows / 64) * 64; row <= 2304; row += 64) {
       const bucket = { ...rest, tokens: rows * row, row };
       if (fits(bucket)) return bucket;
     }
@@ -120,7 +125,7 @@ function smallestBucket(
 }
 
 /** GiB that the first card holds for all its processes, libraries included, as nvidia-smi tells it. */
-function memoryInUse(): number {
+export function memoryInUse(): number {
   const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits', '--id=0'];
   return Number(execFileSync('nvidia-smi', query, { encoding: 'utf8' })) / 1024;
 }

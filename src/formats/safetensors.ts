@@ -26,6 +26,8 @@ const Entry = z.object({
 const Header = z.record(z.string(), z.unknown());
 const Metadata = z.record(z.string(), z.string());
 const MAX_HEADER = 100 * 1024 * 1024;
+/** A large tensor is read in parts of this, by as many threads as Node has for files. */
+const PART = 32 * 1024 * 1024;
 
 /** One open file. */
 export class SafetensorsFile {
@@ -114,14 +116,15 @@ export class SafetensorsFile {
     if (!(info.dtype in BYTES))
       throw new InputError(`${this.path}: '${name}' is ${info.dtype}; expected F32, F16 or BF16.`);
     const bytes = new Uint8Array(info.end - info.start);
-    // Reads of 2 GiB and more are not done in one call.
-    const CHUNK = 1 << 30;
-    for (let at = 0; at < bytes.length; ) {
-      const want = Math.min(CHUNK, bytes.length - at);
-      const { bytesRead } = await this.handle.read(bytes, at, want, this.dataStart + info.start + at);
-      if (bytesRead === 0) throw new InputError(`${this.path}: ended within '${name}'.`);
-      at += bytesRead;
-    }
+    const part = async (from: number): Promise<void> => {
+      const end = Math.min(from + PART, bytes.length);
+      for (let at = from; at < end; ) {
+        const { bytesRead } = await this.handle.read(bytes, at, end - at, this.dataStart + info.start + at);
+        if (bytesRead === 0) throw new InputError(`${this.path}: ended within '${name}'.`);
+        at += bytesRead;
+      }
+    };
+    await Promise.all(Array.from({ length: Math.ceil(bytes.length / PART) }, (_, n) => part(n * PART)));
     return { dtype: info.dtype as StoredType, bytes };
   }
 

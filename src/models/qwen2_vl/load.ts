@@ -1,14 +1,17 @@
-// Reads a published snapshot's weights into a backend, one tensor at a time, under either key layout.
+// Reads a published snapshot's weights into a backend, tensor after tensor, under either key layout.
 import type { Backend } from '../../backends/contract.ts';
 import { openSnapshot } from '../../formats/safetensors.ts';
-import type { Precision } from '../../graph/types.ts';
+import type { HostArray, Precision } from '../../graph/types.ts';
 import { sameShape } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
-import { hubName, parameters } from './parameters.ts';
+import { hubName, type Parameter, parameters } from './parameters.ts';
+
+/** Tensors that are read while those before them go to the backend. */
+const AHEAD = 8;
 
 /**
- * Streams every parameter into the backend as a state of the dtype asked for; beside the model only one tensor is held.
+ * Streams every parameter into the backend as a state of the dtype asked for; beside the model a few tensors are held.
  * Missing, unexpected and misshapen tensors are one InputError that lists them all, before anything is read.
  */
 export async function loadWeights(
@@ -42,10 +45,19 @@ export async function loadWeights(
         `${folder}: the weights do not match config.json (${faults.length} faults):\n  ${faults.join('\n  ')}\n` +
           'Check that config.json and the safetensors files belong to the same Qwen2-VL snapshot.',
       );
-    for (const { name, shape } of wanted) {
+    const begin = ({ name }: Parameter): Promise<HostArray> => {
       const key = keys.get(name) as string;
-      const dtype = storedAs(name);
-      backend.setState(name, { dtype, shape }, await (dtype === 'f32' ? snapshot.read(key) : snapshot.readBf16(key)));
+      const data = storedAs(name) === 'f32' ? snapshot.read(key) : snapshot.readBf16(key);
+      // Awaited in its turn; one before may fail first.
+      data.catch(() => {});
+      return data;
+    };
+    const begun = wanted.slice(0, AHEAD).map(begin);
+    for (const [i, { name, shape }] of wanted.entries()) {
+      const data = await (begun.shift() as Promise<HostArray>);
+      const next = wanted[i + AHEAD];
+      if (next) begun.push(begin(next));
+      backend.setState(name, { dtype: storedAs(name), shape }, data);
     }
   } finally {
     await snapshot.close();
