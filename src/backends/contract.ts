@@ -34,6 +34,8 @@ export interface Backend {
   readonly ahead: number;
   /** Creates or replaces a state; the backend takes the array over. */
   setState(name: string, type: TensorType, data: HostArray): void;
+  /** Creates or replaces a state by zeros. */
+  clearState(name: string, type: TensorType): void;
   /** The state's present value; a view where the backend can give one, so copy before the next run. */
   getState(name: string): { type: TensorType; data: HostArray };
   /** The state's type, without its value. */

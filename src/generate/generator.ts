@@ -134,8 +134,11 @@ export class Generator {
         this.resizeCache(cache, length);
       }
       if (choice === 'greedy') {
-        const steps = Math.min(this.backend.ahead, cache.length - cached, options.maxNewTokens - made);
-        for (const result of await this.stepOn(cache, steps)) take(result);
+        const steps = Math.min(cache.length - cached, options.maxNewTokens - made);
+        await this.stepOn(cache, steps, (result) => {
+          take(result);
+          return running().length > 0;
+        });
         made += steps;
       } else {
         take(await this.step(sequences, cache));
@@ -199,14 +202,26 @@ export class Generator {
     set(DECODING.ropeDelta, ({ ropeDelta }) => ropeDelta);
   }
 
-  /** Several greedy steps, each called before the one before has ended. */
-  private async stepOn(cache: CacheSize, steps: number): Promise<Tensors[]> {
+  /** Up to so many greedy steps while `goOn` says so of each; some are called before the first of them has ended. */
+  private async stepOn(cache: CacheSize, steps: number, goOn: (result: Tensors) => boolean): Promise<void> {
     const program = await this.program(
       `decode greedy ${JSON.stringify(cache)}`,
       (scope) => decode(scope, this.config, cache, 'greedy'),
       true,
     );
-    return Promise.all(Array.from({ length: steps }, () => program.run({})));
+    const called: Promise<Tensors>[] = [];
+    for (let left = steps, wanted = true; ; ) {
+      for (; wanted && left > 0 && called.length < this.backend.ahead; left--) {
+        const run = program.run({});
+        run.catch(() => {}); // an error is met in its turn
+        called.push(run);
+      }
+      const next = called.shift();
+      if (!next) return;
+      // Steps that were called when the last sequence had ended run for nothing.
+      const result = await next;
+      wanted &&= goOn(result);
+    }
   }
 
   /** The program of this key, compiled when it is new; the one unused for longest makes room. */
@@ -240,12 +255,14 @@ export class Generator {
         // What an earlier batch left in a cache of this size is never read: rows count only up to a sequence's length.
         if (kept === 0 && this.backend.hasState(name) && typeName(this.backend.typeOf(name)) === typeName(type))
           continue;
-        const data = hostArray(type);
-        if (kept > 0) {
-          const old = this.backend.getState(name).data;
-          for (let row = 0; row < batch * kvHeads; row++)
-            data.set(old.subarray(row * kept * headDim, (row + 1) * kept * headDim), row * length * headDim);
+        if (kept === 0) {
+          this.backend.clearState(name, type);
+          continue;
         }
+        const data = hostArray(type);
+        const old = this.backend.getState(name).data;
+        for (let row = 0; row < batch * kvHeads; row++)
+          data.set(old.subarray(row * kept * headDim, (row + 1) * kept * headDim), row * length * headDim);
         this.backend.setState(name, type, data);
       }
   }

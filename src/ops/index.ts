@@ -15,6 +15,7 @@ import { expOp } from './exp.ts';
 import { gatherRowsOp } from './gather_rows.ts';
 import { geluOp } from './gelu.ts';
 import { geluGradOp } from './gelu_grad.ts';
+import { greedyChoiceOp } from './greedy_choice.ts';
 import { isFiniteOp } from './is_finite.ts';
 import { layerNormOp } from './layer_norm.ts';
 import { layerNormGradOp } from './layer_norm_grad.ts';
@@ -62,6 +63,7 @@ export const ops = {
   gather_rows: gatherRowsOp,
   gelu: geluOp,
   gelu_grad: geluGradOp,
+  greedy_choice: greedyChoiceOp,
   is_finite: isFiniteOp,
   layer_norm: layerNormOp,
   layer_norm_grad: layerNormGradOp,

@@ -6,6 +6,7 @@ import {
   attentionGradLaunches,
   attentionLaunch,
   cachedAttentionLaunch,
+  canTurn,
   type KernelLaunch,
   onTensorCores,
 } from '../../src/backends/cuda/attention.ts';
@@ -234,6 +235,7 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
       });
       const launch = cachedAttentionLaunch(shape);
       const pointers: Pointers = {
+        ...{ cosines: 0, sines: 0 },
         out: reserve(types.q),
         partials: device.reserve(launch.partialBytes),
         arrivals: device.alloc(new Int32Array(launch.arrivals)),
@@ -246,6 +248,34 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
         // The sums are float32 throughout: with bf16 only the result is rounded, by 2^-8.
         expect(errorOf(got, expected!)).toBeLessThan(dtype === 'bf16' ? 4e-3 : 2e-6);
       }
+      if (!canTurn(shape)) return;
+
+      // The same with rotation and the write of the new row.
+      const table = type('f32', batch, width / 2);
+      const angles = Float64Array.from({ length: size(table) }, (_, i) => 0.7 * i);
+      const [cos, sin] = [Math.cos, Math.sin].map((f) => angles.map((angle) => Math.fround(f(angle))) as Data);
+      const turned = ([input, data]: [TensorType, Data], count: number) => {
+        const flat = { type: type(dtype, batch, count, width), data };
+        const tables = [cos!, sin!].map((values) => ({ type: table, data: values }));
+        const [made] = oracle.rope([flat, ...tables], { inverse: false }, [flat.type]) as [Data];
+        return { type: input, data: made.map((x) => roundTo(dtype, x)) as Data };
+      };
+      const [q, k] = inputs as [{ type: TensorType; data: Data }, { type: TensorType; data: Data }];
+      const fresh = turned([k.type, k.data], kvHeads);
+      const [after] = oracle.cached_attention([turned([q.type, q.data], heads), fresh, ...inputs.slice(2)], shape, []);
+      Object.assign(pointers, { cosines: upload(table, cos!), sines: upload(table, sin!) });
+      run(cachedAttentionLaunch({ ...shape, turn: true }), pointers);
+      expect(errorOf(download(types.q, pointers.out!), after!), 'turned').toBeLessThan(dtype === 'bf16' ? 4e-3 : 2e-6);
+      const cache = download(types.kCache, pointers.kCache!);
+      const rowOf = (data: ArrayLike<number>, at: number) => Array.from({ length: width }, (_, c) => data[at + c]!);
+      lengths.forEach((length, b) => {
+        for (let kv = 0; kv < kvHeads && length < capacity; kv++) {
+          const own = rowOf(fresh.data, (b * kvHeads + kv) * width);
+          const row = rowOf(cache, ((b * kvHeads + kv) * capacity + length) * width);
+          // float32 rotates with fused products and sums; bf16 may round the other way.
+          expect(errorOf(row, own), `row of ${b}`).toBeLessThan(dtype === 'bf16' ? 4e-3 : 1e-6);
+        }
+      });
     });
   });
 });

@@ -104,6 +104,7 @@ export class Fixture {
       decomposed: backend.decomposed,
       ahead: backend.ahead,
       setState: (...args) => backend.setState(...args),
+      clearState: (...args) => backend.clearState(...args),
       getState: (name) => backend.getState(name),
       typeOf: (name) => backend.typeOf(name),
       hasState: (name) => backend.hasState(name),

@@ -41,6 +41,8 @@ export interface CachedAttentionShape {
   /** Rows a cache holds. */
   readonly capacity: number;
   readonly scale: number;
+  /** The kernel turns q and k by their angles and writes the new row into the caches. */
+  readonly turn?: boolean;
 }
 
 const STORAGE: Partial<Record<DType, string>> = { f32: 'float', bf16: 'bf16', f16: 'half' };
@@ -206,6 +208,19 @@ export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): Ker
   ];
 }
 
+/** How the lanes of a team hold a head of one decoding step: elements a lane, and lanes. */
+function teamOf({ dtype, width }: Pick<CachedAttentionShape, 'dtype' | 'width'>): { vector: number; lanes: number } {
+  const perLoad = 16 / (dtype === 'f32' ? 4 : 2);
+  const vector = [8, 4, 2, 1].find((n) => n <= perLoad && width % n === 0)!;
+  return { vector, lanes: 2 ** Math.ceil(Math.log2(width / vector)) };
+}
+
+/** Whether the decoding kernel can turn heads of this width: a lane's partner in the other half is then a lane too. */
+export function canTurn(shape: Pick<CachedAttentionShape, 'dtype' | 'width'>): boolean {
+  const { vector, lanes } = teamOf(shape);
+  return lanes >= 2 && lanes * vector === shape.width;
+}
+
 export interface CachedAttentionLaunch extends KernelLaunch {
   /** Bytes of the scratch tensor `partials`. */
   readonly partialBytes: number;
@@ -213,13 +228,11 @@ export interface CachedAttentionLaunch extends KernelLaunch {
   readonly arrivals: number;
 }
 
-/** (q, kNew, vNew, kCache, vCache, lengths) → out, with `partials` and `arrivals` beside. */
+/** (q, kNew, vNew, kCache, vCache, lengths, cosines, sines) → out, with `partials` and `arrivals` beside. */
 export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER): CachedAttentionLaunch {
-  const { dtype, batch, heads, kvHeads, width, capacity, scale } = shape;
+  const { dtype, batch, heads, kvHeads, width, capacity, scale, turn = false } = shape;
   const storage = storageOf(dtype);
-  const perLoad = 16 / (dtype === 'f32' ? 4 : 2);
-  const vector = [8, 4, 2, 1].find((n) => n <= perLoad && width % n === 0)!;
-  const lanes = 2 ** Math.ceil(Math.log2(width / vector));
+  const { vector, lanes } = teamOf(shape);
   if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
   const group = heads / kvHeads;
   const rowsAtOnce = (128 / lanes) * 4;
@@ -233,13 +246,14 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   const splits = Math.max(1, Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)));
   return {
     sources: ['cached_attention.cu'],
-    macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },
+    macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes, TURN: Number(turn) },
     kernel: 'cached_attention',
     grid: [splits, heads / served, batch],
     block: [128, 1, 1],
     shared: 0,
     args: [
-      ...tensors('q', 'kNew', 'vNew', 'kCache', 'vCache', 'lengths', 'out', 'partials', 'arrivals'),
+      ...tensors('q', 'kNew', 'vNew', 'kCache', 'vCache', 'lengths', 'cosines', 'sines'),
+      ...tensors('out', 'partials', 'arrivals'),
       ...ints(capacity, group / served),
       { f32: scale },
     ],

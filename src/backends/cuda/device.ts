@@ -20,6 +20,8 @@ export interface CudaOptions {
   readonly debug?: boolean;
   /** is told how long every step took on the device; steps then run one by one */
   readonly profile?: (label: string, milliseconds: number) => void;
+  /** false has every kernel begin when the one in front of it has ended */
+  readonly overlap?: boolean;
   /** paths of the libraries, found in the usual places unless given */
   readonly libraries?: LibraryPaths;
 }
@@ -40,6 +42,7 @@ export class Device {
   /** launches one by one, without a captured graph */
   readonly debug: boolean;
   readonly profile: CudaOptions['profile'];
+  readonly overlap: boolean;
   arena: { pointer: Pointer; bytes: number } = { pointer: 0, bytes: 0 };
 
   constructor(options: CudaOptions) {
@@ -60,6 +63,7 @@ export class Device {
     const choices = join(cache, `products-${name.replaceAll(/\W+/g, '-')}-${driver}.json`);
     this.blas = new BlasLt(libraries.cublasLt, this.driver, this.stream, choices, options.measure ?? true);
     this.profile = options.profile;
+    this.overlap = this.driver.info.overlaps && (options.overlap ?? true);
     this.debug = options.debug ?? (options.profile !== undefined || process.env.TEXLENS_CUDA_DEBUG === '1');
   }
 

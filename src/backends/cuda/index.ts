@@ -26,6 +26,10 @@ class CudaBackend implements Backend {
     this.store.set(name, type, data);
   }
 
+  clearState(name: string, type: TensorType): void {
+    this.store.clear(name, type);
+  }
+
   getState(name: string): { type: TensorType; data: HostArray } {
     return this.store.get(name);
   }

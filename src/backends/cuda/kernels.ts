@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Driver, Handle } from './ffi/driver.ts';
 import type { Compiler } from './ffi/nvrtc.ts';
 
-export type KernelFile = 'gemv' | 'norm' | 'reduce' | 'rows' | 'loss' | 'optimizer';
+export type KernelFile = 'gemv' | 'greedy' | 'norm' | 'reduce' | 'rows' | 'loss' | 'optimizer' | 'skinny';
 
 /** A kernel to launch: its text, with the macros it is compiled under, and its name in it. */
 export interface Kernel {
@@ -11,7 +11,12 @@ export interface Kernel {
   readonly name: string;
   /** dynamic shared memory in bytes */
   readonly shared: number;
+  /** it calls waitForPrevious, so it may be launched before the kernel in front of it has ended */
+  readonly waits?: boolean;
 }
+
+/** A kernel that calls waitForPrevious. */
+export const waiting = (kernel: Kernel): Kernel => ({ ...kernel, waits: true });
 
 const texts = new Map<string, string>();
 

@@ -26,7 +26,8 @@ export interface Layout {
 }
 
 const bytes = (view: View): number => (view.root.dtype === 'f32' || view.root.dtype === 'i32' ? 4 : 2);
-const aligned = (view: View): boolean => (view.offset * bytes(view)) % 16 === 0;
+/** Begins at a multiple of 16 bytes, as whole values do. */
+export const isAligned = (view: View): boolean => (view.offset * bytes(view)) % 16 === 0;
 
 /** A matrix whose rows or whose columns lie side by side; a batch of them is evenly spaced. */
 function isMatrix(view: View): boolean {
@@ -34,14 +35,14 @@ function isMatrix(view: View): boolean {
   const lead = { shape: view.shape.slice(0, -2), strides: view.strides.slice(0, -2) };
   const evenly = rank <= 2 || reshapeView({ ...view, ...lead }, [lead.shape.reduce((a, b) => a * b, 1)]) !== null;
   const flipped = transposeView(view, [...lead.shape.keys(), rank - 1, rank - 2]);
-  return aligned(view) && evenly && (rowStride(view) !== null || rowStride(flipped) !== null);
+  return isAligned(view) && evenly && (rowStride(view) !== null || rowStride(flipped) !== null);
 }
 
 /** Heads of width d side by side in rows of any distance: [T, heads, d]. */
 const isHeads = (view: View): boolean => {
   const [, , width] = view.shape as [number, number, number];
   const [row, head, one] = view.strides as [number, number, number];
-  return aligned(view) && one === 1 && (head === width || view.shape[1] === 1) && (row * bytes(view)) % 16 === 0;
+  return isAligned(view) && one === 1 && (head === width || view.shape[1] === 1) && (row * bytes(view)) % 16 === 0;
 };
 
 /** Can the kernels of an item read this input as it lies? */
@@ -49,7 +50,7 @@ function accepts(item: Item, input: number, view: View): boolean {
   switch (item.op) {
     case 'matmul_sum': {
       const terms = (item.attrs.transA as readonly number[]).length;
-      return input < 2 * terms ? isMatrix(view) : isContiguous(view) && aligned(view);
+      return input < 2 * terms ? isMatrix(view) : isContiguous(view) && isAligned(view);
     }
     case 'attention':
       return input < 3 ? isHeads(view) : isContiguous(view);
@@ -159,6 +160,12 @@ export function layOut(graph: Graph, items: readonly Item[]): Layout {
     const made = viewOf(value).root.origin.kind === 'node';
     return { state, value: made ? contiguous(value) : copied(value), start: start && contiguous(start) };
   });
+  const made = { items: out, viewOf, outputs, writes };
+  return { ...made, readers: readersOf(made) };
+}
+
+/** Who reads what, in items, outputs and writes. */
+export function readersOf({ items, viewOf, outputs, writes }: Omit<Layout, 'readers'>): Layout['readers'] {
   const readers = new Map<Value, (Item | null)[]>();
   const read = (value: Value, reader: Item | null) => {
     if (literalOf(value) !== null) return;
@@ -167,11 +174,11 @@ export function layOut(graph: Graph, items: readonly Item[]): Layout {
     if (known) known.push(reader);
     else readers.set(root, [reader]);
   };
-  for (const item of out) for (const value of item.inputs) read(value, item);
+  for (const item of items) for (const value of item.inputs) read(value, item);
   for (const value of outputs.values()) read(value, null);
   for (const { value, start } of writes) {
     read(value, null);
     if (start) read(start, null);
   }
-  return { items: out, viewOf, outputs, writes, readers };
+  return readers;
 }

@@ -3,10 +3,12 @@
 import type { Value } from '../../graph/graph.ts';
 import { typeName } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
-import type { Item, ItemOp } from './item.ts';
-import { literalOf, type MatmulSumAttrs } from './items.ts';
+import type { FusedOp, Item, ItemOp } from './item.ts';
+import { literalOf } from './items.ts';
 import type { Layout } from './layout.ts';
 import { attention, attentionGrad, cachedAttention } from './lower/attention.ts';
+import { fewRows } from './lower/few_rows.ts';
+import { greedyChoice } from './lower/greedy.ts';
 import { linearCrossEntropy } from './lower/loss.ts';
 import { matmulSum } from './lower/matmul.ts';
 import { layerNorm, layerNormGrad, rmsNorm, rmsNormGrad } from './lower/norm.ts';
@@ -37,6 +39,7 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
   gather_rows: gatherRows,
   gelu: 'pointwise',
   gelu_grad: 'pointwise',
+  greedy_choice: greedyChoice,
   is_finite: 'pointwise',
   layer_norm: layerNorm,
   layer_norm_grad: layerNormGrad,
@@ -68,6 +71,12 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
   transpose: 'view',
 };
 
+const fused: Record<FusedOp, Lowering> = {
+  few_rows: fewRows,
+  matmul_sum: matmulSum,
+  turning_attention: cachedAttention,
+};
+
 /** Items of whose results only those are made that somebody reads. */
 const SPARING: ReadonlySet<ItemOp> = new Set([
   'attention_grad',
@@ -95,10 +104,8 @@ export function lowerUnit(unit: Unit, layout: Layout, isRead: (value: Value) => 
   if (unit.pointwise) return lowerGroup(unit, layout, isRead);
   const views = item.inputs.map((input) => layout.viewOf(input));
   const outputs = item.outputs.map((out) => (isRead(out) || !SPARING.has(item.op) ? out : null));
-  const made =
-    item.op === 'matmul_sum'
-      ? matmulSum(item.attrs as unknown as MatmulSumAttrs, { views, outputs })
-      : (lowerings[item.op as Exclude<ItemOp, 'copy' | 'matmul_sum'>] as Lowering)(item.attrs, { views, outputs });
+  const lowering = { ...lowerings, ...fused }[item.op as Exclude<ItemOp, 'copy'>] as Lowering;
+  const made = lowering(item.attrs, { views, outputs });
   const writes = outputs.filter((out) => out !== null);
   return { label: labelOf(unit.items), reads: views, writes, ...made };
 }

@@ -3,17 +3,16 @@
 import type { Graph, Value } from '../../graph/graph.ts';
 import { bytesOf, sizeOf, typeName } from '../../graph/types.ts';
 import { align, placeAll } from '../../passes/memory_plan.ts';
+import { fuseDecoding } from './fusion.ts';
 import type { Item } from './item.ts';
-import { itemsOf, type MatmulSumAttrs } from './items.ts';
+import { itemsOf } from './items.ts';
 import { kernel } from './kernels.ts';
 import { type Layout, layOut } from './layout.ts';
-import { isSkinny, skinnyProducts } from './lower/matmul.ts';
 import { type AdamwAttrs, adamwAll, narrowAll } from './lower/optimizer.ts';
 import { lowerUnit } from './lowering.ts';
 import { C_TYPE } from './pointwise.ts';
 import { ceil, type Enqueuer, i, p, type Step } from './step.ts';
 import { readsInPlace, type Unit, unitsOf } from './units.ts';
-import type { View } from './view.ts';
 
 /** A value that lies in another's bytes. */
 export interface Home {
@@ -36,7 +35,7 @@ export interface Plan {
 }
 
 export function planProgram(graph: Graph): Plan {
-  const layout = layOut(graph, itemsOf(graph));
+  const layout = fuseDecoding(graph, layOut(graph, itemsOf(graph)));
   const units = unitsOf(layout.items, layout.viewOf);
   const isRead = (value: Value) => layout.readers.has(value);
   const steps = joinAlike(units, layout).map((group) => lowerGroupOf(group, layout, isRead));
@@ -51,26 +50,8 @@ export function planProgram(graph: Graph): Plan {
   return { layout, steps: all, homes, ...placeInArena(all, layout, homes) };
 }
 
-/** Products that one launch of the kernel for few rows makes. */
-const MOST_SKINNY = 3;
-
-/** The products that may share a launch have equal keys; '' for others. */
-function skinnyKey({ op, attrs, inputs, outputs }: Item, viewOf: Layout['viewOf']): string {
-  if (op !== 'matmul_sum') return '';
-  const { alpha, transA, transB, accumulate } = attrs as unknown as MatmulSumAttrs;
-  const [out] = outputs as [Value];
-  const alone = alpha.length === 1 && !accumulate && transA[0] === 0 && transB[0] === 1;
-  const [x, w, bias] = inputs.map(viewOf) as [View, View, View | undefined];
-  // States are there from the start, so the launch may come as early as the first of its products.
-  const ready = [w, bias].every((view) => !view || view.root.origin.kind === 'state');
-  return alone && ready && isSkinny(x, w, out)
-    ? `skinny ${inputs[0]!.id} ${w.root.dtype} ${out.dtype} ${alpha[0]}`
-    : '';
-}
-
 /**
- * Units that do the same to many tensors become one: AdamW updates that share their scalars, casts of whole states,
- * products of the same few rows.
+ * Units that do the same to many tensors become one: AdamW updates that share their scalars, casts of whole states.
  */
 function joinAlike(units: readonly Unit[], { viewOf }: Layout): Unit[][] {
   const groups = new Map<string, Unit[]>();
@@ -84,9 +65,8 @@ function joinAlike(units: readonly Unit[], { viewOf }: Layout): Unit[][] {
       if (view.root.origin.kind === 'state' && view.root.dtype === 'f32' && readsInPlace(view, unit.size))
         key = 'narrow';
     }
-    key ||= skinnyKey(item, viewOf);
     const known = key === '' ? undefined : groups.get(key);
-    if (known && !(key.startsWith('skinny') && known.length === MOST_SKINNY)) known.push(unit);
+    if (known) known.push(unit);
     else {
       const group = [unit];
       out.push(group);
@@ -109,14 +89,6 @@ function lowerGroupOf(group: readonly Unit[], layout: Layout, isRead: (value: Va
   if (items[0]!.op === 'adamw') {
     const updates = items.map(({ outputs }, n) => ({ inputs: views[n]!, outputs }));
     return { ...common, ...adamwAll(items[0]!.attrs as AdamwAttrs, updates) };
-  }
-  if (items[0]!.op === 'matmul_sum') {
-    const products = items.map(({ attrs, outputs }, n) => ({
-      attrs: attrs as unknown as MatmulSumAttrs,
-      views: views[n]!,
-      out: outputs[0]!,
-    }));
-    return { ...common, ...skinnyProducts(products) };
   }
   return { ...common, ...narrowAll(items.map(({ outputs }, n) => ({ from: views[n]![0]!, to: outputs[0]! }))) };
 }

@@ -17,6 +17,7 @@ import type { View } from './view.ts';
 /** What a step puts on the stream, addresses and all. */
 interface Action {
   readonly label: string;
+  readonly isKernel: boolean;
   enqueue(): void;
 }
 
@@ -133,8 +134,9 @@ export class CudaProgram implements Executable {
   }
 
   private enqueuer(step: Step, scratch: Pointer): Enqueuer {
-    const { driver, blas, kernels, stream } = this.device;
-    const act = (enqueue: () => void, label = step.label) => this.actions.push({ label, enqueue });
+    const { driver, blas, kernels, stream, overlap } = this.device;
+    const act = (enqueue: () => void, label = step.label, isKernel = false) =>
+      this.actions.push({ label, isKernel, enqueue });
     return {
       at: ({ root, offset }: View) => this.address(root) + offset * bytesOf({ dtype: root.dtype, shape: [] }),
       to: (value) => this.address(value),
@@ -153,9 +155,10 @@ export class CudaProgram implements Executable {
           grid: typeof grid === 'number' ? [grid, 1, 1] : grid,
           block,
           shared: kernel.shared,
+          early: overlap && kernel.waits === true && this.actions.at(-1)?.isKernel === true,
           ...packArguments(args),
         };
-        act(() => driver.launch(launch, stream), launch.label);
+        act(() => driver.launch(launch, stream), launch.label, true);
       },
       matmul: (shape, pointers, alpha, beta) => {
         const product = blas.prepare(shape);

@@ -22,19 +22,28 @@ export class Store {
   set(name: string, type: TensorType, data: HostArray): void {
     if (data.byteLength !== bytesOf(type))
       throw new Error(`state '${name}': expected ${typeName(type)}, got ${data.constructor.name} of ${data.length}`);
+    this.driver.upload(this.reserve(name, type), data);
+  }
+
+  /** Zeros, which are made on the device. */
+  clear(name: string, type: TensorType): void {
+    this.driver.clear(this.reserve(name, type), bytesOf(type));
+  }
+
+  /** Where a state of this type lies: in its old bytes if they are as many. */
+  private reserve(name: string, type: TensorType): Pointer {
     const known = this.states.get(name);
     this.settle();
     if (known && bytesOf(known.type) === bytesOf(type)) {
       this.states.set(name, { type, pointer: known.pointer });
-      this.driver.upload(known.pointer, data);
-      return;
+      return known.pointer;
     }
     this.delete(name);
     const pointer = this.driver.allocate(bytesOf(type), `the state '${name}' (${typeName(type)})`);
-    this.driver.upload(pointer, data);
     this.states.set(name, { type, pointer });
     this.bytes += bytesOf(type);
     this.version++;
+    return pointer;
   }
 
   get(name: string): { type: TensorType; data: HostArray } {

@@ -3,7 +3,7 @@
 // given to write into, since onnxruntime-node 1.30 would hand back a copy of that all the same.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph } from '../../graph/graph.ts';
-import { bytesOf, type HostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
+import { bytesOf, type HostArray, hostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
 import { plannedMemory } from '../../passes/memory_plan.ts';
 import type { Backend, CompileOptions, Executable, ProgramMemory, Tensors } from '../contract.ts';
 import { decomposed } from './lowering.ts';
@@ -112,6 +112,10 @@ class OnnxBackend implements Backend {
 
   setState(name: string, type: TensorType, data: HostArray): void {
     this.store.set(name, type, data);
+  }
+
+  clearState(name: string, type: TensorType): void {
+    this.setState(name, type, hostArray(type));
   }
 
   getState(name: string): { type: TensorType; data: HostArray } {

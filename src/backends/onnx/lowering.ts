@@ -77,6 +77,7 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
     else emit.node('QuickGelu', inputs, outputs, { alpha: { float: 1.702 } }, MS);
   },
   gelu_grad: 'decompose',
+  greedy_choice: 'decompose',
   is_finite: (emit, _node, [x], outputs) => {
     const [infinite] = emit.node('IsInf', [x!], 1);
     const [nan] = emit.node('IsNaN', [x!], 1);

@@ -1,10 +1,10 @@
 // The programs of Qwen2-VL that the trainer and the generator trace: packed loss, prefill and one decoding step.
 import type { Graph, Value } from '../../graph/graph.ts';
-import { greedyChoice } from '../../nn/greedy.ts';
 import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { broadcastTo } from '../../ops/broadcast_to.ts';
 import { cast } from '../../ops/cast.ts';
+import { greedyChoice } from '../../ops/greedy_choice.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { maximum } from '../../ops/maximum.ts';

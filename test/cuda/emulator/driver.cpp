@@ -248,6 +248,9 @@ EXPORT int cuMemsetD8Async(uintptr_t to, unsigned char value, size_t count, void
   if (Status status = checkRange("cuMemsetD8Async", (void *)to, count)) return status;
   return enqueue(stream, [=] { memset((void *)to, value, count); });
 }
+EXPORT int cuMemsetD8_v2(uintptr_t to, unsigned char value, size_t count) {
+  return cuMemsetD8Async(to, value, count, nullptr);
+}
 EXPORT int cuMemsetD32Async(uintptr_t to, unsigned value, size_t count, void *stream) {
   LOCKED;
   if (Status status = checkRange("cuMemsetD32Async", (void *)to, count * 4)) return status;
@@ -312,6 +315,23 @@ EXPORT int cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned
     memcpy((char *)launch.values.data() + launch.offsets.back(), params[i], bytes);
   }
   return enqueue(stream, [launch = std::move(launch)]() mutable { runLaunch(launch); });
+}
+
+struct LaunchConfig {
+  unsigned grid[3], block[3], shared;
+  void *stream;
+  const struct { int id; int pad; int values[16]; } *attributes;
+  unsigned count;
+};
+/** Of the attributes it knows the one that lets a kernel begin early (6); here each begins when the one before has ended. */
+EXPORT int cuLaunchKernelEx(const LaunchConfig *config, Function *function, void **params, void **extra) {
+  static_assert(sizeof(LaunchConfig) == 56 && sizeof(*config->attributes) == 72, "as cuda.h has it");
+  for (unsigned i = 0; i < config->count; i++)
+    if (config->attributes[i].id != 6)
+      return refuse(INVALID_VALUE, "the emulator knows no launch attribute " + std::to_string(config->attributes[i].id));
+  const unsigned *grid = config->grid, *block = config->block;
+  return cuLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1], block[2], config->shared, config->stream,
+                        params, extra);
 }
 
 // ---- errors ----

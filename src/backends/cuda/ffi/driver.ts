@@ -36,6 +36,7 @@ const SIGNATURES = {
   cuMemcpyHtoDAsync_v2: 'uint64_t to, uint64_t from, size_t bytes, uint64_t stream',
   cuMemcpyDtoHAsync_v2: 'uint64_t to, uint64_t from, size_t bytes, uint64_t stream',
   cuMemcpyDtoDAsync_v2: 'uint64_t to, uint64_t from, size_t bytes, uint64_t stream',
+  cuMemsetD8_v2: 'uint64_t to, uint8_t value, size_t bytes',
   cuMemsetD8Async: 'uint64_t to, uint8_t value, size_t bytes, uint64_t stream',
   cuModuleLoadData: '_Out_ uint64_t *module, void *image',
   cuModuleUnload: 'uint64_t module',
@@ -43,6 +44,7 @@ const SIGNATURES = {
   cuFuncSetAttribute: 'uint64_t function, int attribute, int value',
   cuLaunchKernel:
     'uint64_t function, uint gx, uint gy, uint gz, uint bx, uint by, uint bz, uint shared, uint64_t stream, void *params, void *extra',
+  cuLaunchKernelEx: 'void *config, uint64_t function, void *params, void *extra',
   cuStreamCreate: '_Out_ uint64_t *stream, uint flags',
   cuStreamSynchronize: 'uint64_t stream',
   cuStreamWaitEvent: 'uint64_t stream, uint64_t event, uint flags',
@@ -69,6 +71,8 @@ export interface DeviceInfo {
   /** dynamic shared memory that one block can have */
   readonly sharedBytes: number;
   readonly driver: number;
+  /** kernels that wait for the one in front may begin early, also in captured graphs: CUDA 12.3 and compute capability 9.0 */
+  readonly overlaps: boolean;
 }
 
 /** A kernel's launch: everything but where its arguments point is known before the first step. */
@@ -78,6 +82,8 @@ export interface Launch {
   readonly grid: readonly [number, number, number];
   readonly block: number;
   readonly shared: number;
+  /** it follows a kernel, waits for it by itself and may begin before it has ended */
+  readonly early?: boolean;
   /** native array of pointers to the arguments */
   readonly params: Buffer;
   /** what `params` points into */
@@ -107,6 +113,7 @@ export class Driver {
       capability: attribute('major') * 10 + attribute('minor'),
       sharedBytes: attribute('sharedOptin'),
       driver: this.get('cuDriverGetVersion'),
+      overlaps: attribute('major') >= 9 && this.get('cuDriverGetVersion') >= 12030,
     };
     this.context = this.get('cuDevicePrimaryCtxRetain', device);
     this.do('cuCtxSetCurrent', this.context);
@@ -170,6 +177,13 @@ export class Driver {
     if (data.byteLength > 0) this.do('cuMemcpyHtoD_v2', to, data, data.byteLength);
   }
 
+  /** Zeros, before anything that is called later. */
+  clear(pointer: Pointer, bytes: number): void {
+    if (bytes === 0) return;
+    this.do('cuMemsetD8_v2', pointer, 0, bytes);
+    this.synchronize(0, 'zeros');
+  }
+
   download(data: NodeJS.ArrayBufferView, from: Pointer): void {
     if (data.byteLength > 0) this.do('cuMemcpyDtoH_v2', data, from, data.byteLength);
   }
@@ -217,8 +231,10 @@ export class Driver {
     return found;
   }
 
-  launch({ label, function: f, grid, block, shared, params }: Launch, stream: Handle): void {
-    const result = this.calls.cuLaunchKernel(f, ...grid, block, 1, 1, shared, stream, params, null);
+  launch({ label, function: f, grid, block, shared, params, early }: Launch, stream: Handle): void {
+    const result = early
+      ? this.calls.cuLaunchKernelEx(earlyLaunch(grid, block, shared, stream), f, params, null)
+      : this.calls.cuLaunchKernel(f, ...grid, block, 1, 1, shared, stream, params, null);
     this.check(result, 'cuLaunchKernel', [`grid ${grid.join('×')}`, `block ${block}`, `shared ${shared}`], label);
   }
 
@@ -246,12 +262,40 @@ export class Driver {
   }
 }
 
+/** CUlaunchConfig with the one attribute that lets a kernel begin before the one in front of it in the stream has ended. */
+function earlyLaunch(grid: Launch['grid'], block: number, shared: number, stream: Handle): Buffer {
+  const PROGRAMMATIC_STREAM_SERIALIZATION = 6;
+  // The attribute (72 bytes) stands behind the configuration (56 bytes), which points to it; a buffer of its own.
+  const bytes = Buffer.from(new ArrayBuffer(128));
+  [...grid, block, 1, 1, shared].forEach((size, n) => {
+    bytes.writeUInt32LE(size, 4 * n);
+  });
+  bytes.writeBigUInt64LE(BigInt(stream), 32);
+  bytes.writeBigUInt64LE(BigInt(addressOf(bytes) + 56), 40);
+  bytes.writeUInt32LE(1, 48);
+  bytes.writeInt32LE(PROGRAMMATIC_STREAM_SERIALIZATION, 56);
+  bytes.writeInt32LE(1, 64);
+  return bytes;
+}
+
 /** A kernel's argument: a pointer or 64-bit size in `p`, a 32-bit integer in `i`, a float in `f`, a struct's bytes in `s`. */
 export type Argument =
   | { readonly p: number }
   | { readonly i: number }
   | { readonly f: number }
   | { readonly s: Buffer };
+
+/** A struct of pointers, then 32-bit integers. */
+export function structOf(pointers: readonly Pointer[], integers: readonly number[]): Argument {
+  const bytes = Buffer.alloc(8 * pointers.length + 8 * Math.ceil(integers.length / 2));
+  pointers.forEach((pointer, n) => {
+    bytes.writeBigUInt64LE(BigInt(pointer), 8 * n);
+  });
+  integers.forEach((value, n) => {
+    bytes.writeInt32LE(value, 8 * pointers.length + 4 * n);
+  });
+  return { s: bytes };
+}
 
 /** Packs arguments each on a boundary of 8 bytes, with the pointers to them that a launch takes. */
 export function packArguments(args: readonly Argument[]): { params: Buffer; values: Buffer } {

@@ -3,7 +3,9 @@
 // then, where a sequence has several blocks, in `partials`, which the last block to arrive adds up in a fixed order.
 // q [B, H, d], new k and v [B, KV, 1, d], caches [B, KV, L, d], lengths [B] → out [B, H, d]. Grid: (splits, H / GROUP, B).
 // `arrivals` i32 [B, H / GROUP] is 0 before the first launch, and each launch leaves it so.
-// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR).
+// TURN first turns q and the new k by the angles whose cosines and sines [B, d / 2] are given, and writes the new row into
+// the caches behind the rows that they hold. It wants HEAD_DIM = LANES · VECTOR.
+// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR), TURN.
 constexpr int THREADS = 128, TEAMS = THREADS / LANES, BATCH = 4; // rows a team has in flight
 constexpr int PARTIAL = HEAD_DIM + 2;                            // sums, then the maximum and the total
 constexpr float LOG2E = 1.4426950408889634f;
@@ -18,6 +20,19 @@ template <int N> __device__ __forceinline__ void loadPart(const STORAGE *row, fl
   else
 #pragma unroll
     for (int i = 0; i < N; i++) to[i] = toFloat(row[c + i]);
+}
+
+/** Turns a head that the lanes of a team hold; each result is rounded as the cache stores it. */
+__device__ __forceinline__ void turn(float (&head)[VECTOR], const float *cosines, const float *sines) {
+  constexpr int HALF = HEAD_DIM / 2;
+  const int c = threadIdx.x % LANES * VECTOR;
+  const float sign = c < HALF ? -1.0f : 1.0f;
+#pragma unroll
+  for (int i = 0; i < VECTOR; i++) {
+    const float partner = __shfl_xor_sync(0xffffffffu, head[i], LANES / 2);
+    const float turned = head[i] * cosines[(c + i) % HALF] + sign * partner * sines[(c + i) % HALF];
+    head[i] = toFloat(fromFloat<STORAGE>(turned));
+  }
 }
 
 /** Softmax-weighted sums of one head so far, in powers of two. */
@@ -69,13 +84,15 @@ __device__ __forceinline__ float merge(const float *partials, int count, int c, 
 }
 
 extern "C" __global__ void __launch_bounds__(THREADS)
-    cached_attention(const STORAGE *q, const STORAGE *kNew, const STORAGE *vNew, const STORAGE *kCache,
-                     const STORAGE *vCache, const int *lengths, STORAGE *out, float *partials, int *arrivals,
-                     int capacity, int blocksPerKey, float scale) {
+    cached_attention(const STORAGE *q, const STORAGE *kNew, const STORAGE *vNew, STORAGE *kCache, STORAGE *vCache,
+                     const int *lengths, const float *cosines, const float *sines, STORAGE *out, float *partials,
+                     int *arrivals, int capacity, int blocksPerKey, float scale) {
   __shared__ float own[TEAMS * GROUP * PARTIAL];
   __shared__ bool lastToArrive;
   const int split = blockIdx.x, batch = blockIdx.z, part = batch * gridDim.y + blockIdx.y; // of B · H / GROUP
   const int kv = part / blocksPerKey;
+  waitForPrevious();
+  letNextBegin();
   const int length = lengths[batch];
   // Each block takes a whole number of batches, so that a short sequence keeps few blocks busy.
   constexpr int STEP = TEAMS * BATCH;
@@ -85,11 +102,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   if (split >= active) return;
 
   const int team = threadIdx.x / LANES;
-  const STORAGE *k = kCache + (long long)kv * capacity * HEAD_DIM, *v = vCache + (long long)kv * capacity * HEAD_DIM;
+  STORAGE *k = kCache + (long long)kv * capacity * HEAD_DIM, *v = vCache + (long long)kv * capacity * HEAD_DIM;
+  cosines += batch * (HEAD_DIM / 2), sines += batch * (HEAD_DIM / 2);
   float queries[GROUP][VECTOR];
 #pragma unroll
   for (int h = 0; h < GROUP; h++) {
     loadPart(q + ((long long)part * GROUP + h) * HEAD_DIM, queries[h]);
+    if constexpr (TURN) turn(queries[h], cosines, sines);
 #pragma unroll
     for (int i = 0; i < VECTOR; i++) queries[h][i] *= scale * LOG2E;
   }
@@ -129,6 +148,15 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     float key[VECTOR], value[1][VECTOR];
     loadPart(kNew + (long long)kv * HEAD_DIM, key);
     loadPart(vNew + (long long)kv * HEAD_DIM, value[0]);
+    if constexpr (TURN) {
+      turn(key, cosines, sines);
+      if (team == 0 && part % blocksPerKey == 0 && length < capacity) {
+        const long long to = (long long)length * HEAD_DIM + threadIdx.x % LANES * VECTOR;
+#pragma unroll
+        for (int i = 0; i < VECTOR; i++)
+          k[to + i] = fromFloat<STORAGE>(key[i]), v[to + i] = fromFloat<STORAGE>(value[0][i]);
+      }
+    }
 #pragma unroll
     for (int h = 0; h < GROUP; h++) {
       const float one = score(h, key), scores[1] = {team == 0 ? one : -1e30f};

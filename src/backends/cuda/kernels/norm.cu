@@ -10,6 +10,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm(const T *x, const W *w, T *y, float *rstd, int columns, float eps) {
   const T *row = rowOf(x, columns);
   float sum = 0;
+  waitForPrevious();
+  letNextBegin();
   EACH(columns) {
     float v[VECTOR];
     loadFloats(row + c, v);

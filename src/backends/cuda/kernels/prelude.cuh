@@ -107,6 +107,34 @@ __device__ __forceinline__ void store16(half *to, const float (&from)[8]) {
   *reinterpret_cast<uint4 *>(to) = make_uint4(words[0], words[1], words[2], words[3]);
 }
 
+/** 16 bytes that are read once and written by nobody meanwhile: they take no room in the first-level cache. */
+__device__ __forceinline__ uint4 loadOnce16(const void *from) {
+#ifdef TEXLENS_EMULATED
+  return *reinterpret_cast<const uint4 *>(from);
+#else
+  uint4 v;
+  // Volatile, so that it stays before a wait for the kernel before.
+  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+#endif
+}
+
+// ---- kernels that overlap: one launched as dependent may begin before the one in front of it has ended ----
+/** Waits until the kernels before have ended and all they wrote is seen; nothing that they write may be read earlier. */
+__device__ __forceinline__ void waitForPrevious() {
+#if !defined(TEXLENS_EMULATED) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+/** Lets the next kernel begin once every block has come here. */
+__device__ __forceinline__ void letNextBegin() {
+#if !defined(TEXLENS_EMULATED) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // ---- reductions over a warp: every lane receives the result ----
 __device__ __forceinline__ float warpSum(float v) {
 #pragma unroll

@@ -14,13 +14,13 @@ import type { View } from '../view.ts';
 
 type AttentionAttrs = { row: number; causal: boolean; scale: number };
 
-function launch(run: Enqueuer, made: KernelLaunch, pointers: Readonly<Record<string, Pointer>>): void {
+function launch(run: Enqueuer, made: KernelLaunch, pointers: Readonly<Record<string, Pointer>>, waits = false): void {
   const { sources, macros, kernel, grid, block, shared, args } = made;
   const packed = args.map((arg): Argument => {
     if ('tensor' in arg) return p(pointers[arg.tensor]!);
     return 'i32' in arg ? i(arg.i32) : f(arg.f32);
   });
-  run.launch(kernelOf(sources, kernel, macros, shared), grid, block[0], packed);
+  run.launch({ ...kernelOf(sources, kernel, macros, shared), waits }, grid, block[0], packed);
 }
 
 /** Elements from one token to the next; of a single token it does not matter. */
@@ -73,19 +73,23 @@ export const attentionGrad = (attrs: AttentionAttrs, { views, outputs }: Lowered
   };
 };
 
+/** The cached rows and the new one; with cosines and sines, q and the new k are turned first and the new row is written. */
 export const cachedAttention = ({ scale }: { scale: number }, { views, outputs: [out] }: Lowered) => {
-  const [q, kNew, vNew, kCache, vCache, lengths] = views as [View, View, View, View, View, View];
-  const [batch, heads, width] = q.shape as [number, number, number];
-  const [, kvHeads, capacity] = kCache.shape as [number, number, number, number];
-  const made = cachedAttentionLaunch({ dtype: q.root.dtype, batch, heads, kvHeads, width, capacity, scale });
+  const [q, kNew, vNew, kCache, vCache, lengths, cosines, sines] = views as View[];
+  const [batch, heads, width] = q!.shape as [number, number, number];
+  const [, kvHeads, capacity] = kCache!.shape as [number, number, number, number];
+  const shape = { dtype: q!.root.dtype, batch, heads, kvHeads, width, capacity, scale, turn: cosines !== undefined };
+  const made = cachedAttentionLaunch(shape);
   return {
     scratch: made.partialBytes,
     enqueue(run: Enqueuer) {
-      launch(run, made, {
-        ...{ q: run.at(q), kNew: run.at(kNew), vNew: run.at(vNew), kCache: run.at(kCache), vCache: run.at(vCache) },
-        ...{ lengths: run.at(lengths), out: run.to(out!), partials: run.scratch },
+      const at = (view: View | undefined) => (view ? run.at(view) : 0);
+      const pointers = {
+        ...{ q: at(q), kNew: at(kNew), vNew: at(vNew), kCache: at(kCache), vCache: at(vCache), lengths: at(lengths) },
+        ...{ cosines: at(cosines), sines: at(sines), out: run.to(out!), partials: run.scratch },
         arrivals: run.table(Buffer.alloc(made.arrivals * 4)),
-      });
+      };
+      launch(run, made, pointers, true);
     },
   };
 };

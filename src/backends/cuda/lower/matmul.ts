@@ -1,14 +1,12 @@
-// Sums of matrix products: cuBLASLt, the first with bias and addend, the others added to its result; and for a few rows,
-// as when decoding, a kernel that reads the weights once (kernels/gemv.cu).
+// Sums of matrix products: cuBLASLt, the first with bias and addend, the others added to its result; and for few rows, as
+// when decoding, kernels that read the weights once (few_rows.ts).
 import type { Value } from '../../../graph/graph.ts';
 import { bytesOf, sizeOf } from '../../../graph/types.ts';
 import type { MatmulShape, MatmulType } from '../ffi/cublaslt.ts';
-import type { Pointer } from '../ffi/driver.ts';
 import type { MatmulSumAttrs } from '../items.ts';
-import { kernel } from '../kernels.ts';
-import { C_TYPE } from '../pointwise.ts';
-import { ceil, type Enqueuer, f, i, type Lowered, p } from '../step.ts';
-import { isContiguous, reshapeView, rowStride, transposeView, type View } from '../view.ts';
+import type { Enqueuer, Lowered } from '../step.ts';
+import { reshapeView, rowStride, transposeView, type View } from '../view.ts';
+import { enqueueFewRows, fewRowsScratch, isFewRows } from './few_rows.ts';
 
 /** How cuBLASLt reads a matrix view: rows that lie `ld` apart, or columns that do when it is transposed. */
 interface Operand {
@@ -46,9 +44,11 @@ export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: rea
       return;
     }
     const [a, b] = [operand(viewA, transA[t] === 1), operand(viewB, transB[t] === 1)];
-    if (!transA[t] && transB[t] && isSkinny(viewA, viewB, out) && ldd === n) {
+    const few = fewRowsOf(attrs, views, out, t);
+    if (few && ldd === n) {
       const c = withC ? (first ? extras.at(-1)! : to) : 0;
-      enqueueSkinny(run, run.at(viewA), [{ w: viewB, bias: first && bias ? extras[0]! : 0, c, y: out }], k, scale);
+      const weights = [{ w: run.at(viewB), bias: first && bias ? extras[0]! : 0, c, y: to }];
+      enqueueFewRows(run, { ...few, x: run.at(viewA), alpha: scale, norm: 0, eps: 0, states: false, weights });
       return;
     }
     const shape: MatmulShape = {
@@ -72,68 +72,21 @@ export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: rea
   });
 }
 
-const MOST_SKINNY_ROWS = 4;
-/** About the warps that run at once. */
-const FULL_WARPS = 6144;
-
-/** Few rows that lie side by side, and weights whose rows do, as x [M, K] · w [N, K]ᵀ reads them. */
-export function isSkinny(x: View, w: View, out: Value): boolean {
-  if (out.shape.length !== 2 || out.shape[0]! > MOST_SKINNY_ROWS || x.root.dtype !== w.root.dtype) return false;
-  const [m, k] = x.shape as [number, number];
-  const [n, depth] = w.shape as [number, number];
-  const alike = m === out.shape[0] && n === out.shape[1] && k === depth;
-  return alike && k % (w.root.dtype === 'f32' ? 4 : 8) === 0 && isContiguous(x) && isContiguous(w);
+/** Term t of a sum as a product of few rows; null where it is none. */
+function fewRowsOf({ transA, transB }: MatmulSumAttrs, views: readonly View[], out: Value, t: number) {
+  const [x, w] = [views[2 * t]!, views[2 * t + 1]!];
+  if (transA[t] || !transB[t] || !isFewRows(x, w, out)) return null;
+  const [rows, depth] = x.shape as [number, number];
+  const types = { type: x.root.dtype, out: out.dtype };
+  return { ...types, rows, depth, columns: [w.shape[0]!], normed: false, gated: false };
 }
 
-interface Skinny {
-  readonly w: View;
-  readonly bias: Pointer;
-  readonly c: Pointer;
-  readonly y: Value;
-}
-
-/** Up to three products of the same rows as one launch. */
-function enqueueSkinny(run: Enqueuer, x: Pointer, weights: readonly Skinny[], k: number, alpha: number): void {
-  const [{ w, y }] = weights as [Skinny];
-  const VECTOR = w.root.dtype === 'f32' ? 4 : 8;
-  const columns = weights.map((one) => one.y.shape[1]!);
-  const total = columns.reduce((sum, n) => sum + n, 0);
-  // Enough warps to keep the memory busy, each with all of its loads under way at once where they are few.
-  const SPLIT = [1, 2, 4].find((warps) => total * warps >= FULL_WARPS) ?? 8;
-  const AHEAD = Math.min(8, ceil(k, 32 * SPLIT * VECTOR));
-  const macros = { T: C_TYPE[w.root.dtype], O: C_TYPE[y.dtype], ROWS: y.shape[0]!, VECTOR, SPLIT, AHEAD };
-  const structs = [0, 1, 2].map((n) => {
-    const bytes = Buffer.alloc(40);
-    const one = weights[n];
-    if (!one) return { s: bytes };
-    [run.at(one.w), one.bias, one.c, run.to(one.y)].forEach((pointer, word) => {
-      bytes.writeBigUInt64LE(BigInt(pointer), 8 * word);
-    });
-    bytes.writeInt32LE(columns[n]!, 32);
-    return { s: bytes };
-  });
-  const first = columns[0]!;
-  const second = first + (columns[1] ?? 0);
-  const sizes = [i(first), i(second), i(k), f(alpha)];
-  run.launch(kernel('gemv', 'gemv', macros), ceil(total, 8 / SPLIT), 256, [p(x), ...structs, ...sizes]);
-}
-
-/** Several products of one x, each with at most a bias. */
-export const skinnyProducts = (
-  products: readonly { readonly attrs: MatmulSumAttrs; readonly views: readonly View[]; readonly out: Value }[],
-) => ({
-  scratch: 0,
-  enqueue(run: Enqueuer) {
-    const [{ attrs, views }] = products as [(typeof products)[number]];
-    const weights = products.map((one): Skinny => {
-      const bias = one.views[2];
-      return { w: one.views[1]!, bias: bias ? run.at(bias) : 0, c: 0, y: one.out };
-    });
-    enqueueSkinny(run, run.at(views[0]!), weights, views[0]!.shape[1]!, attrs.alpha[0]!);
-  },
-});
-
-export const matmulSum = (attrs: MatmulSumAttrs, { views, outputs }: Lowered) => ({
-  scratch: 0,
-  enqueue: (run: Enqueuer) => enqueueProducts(run, attrs, views, outputs[0]!),
+export const matmulSum = (attrs: MatmulSumAttrs, { views, outputs: [out] }: Lowered) => ({
+  scratch: Math.max(
+    ...attrs.alpha.map((_, t) => {
+      const few = fewRowsOf(attrs, views, out!, t);
+      return few ? fewRowsScratch(few) : 0;
+    }),
+  ),
+  enqueue: (run: Enqueuer) => enqueueProducts(run, attrs, views, out!),
 });

@@ -1,6 +1,6 @@
 // Normalisations and their gradients (kernels/norm.cu).
 import type { Value } from '../../../graph/graph.ts';
-import { kernel } from '../kernels.ts';
+import { kernel, waiting } from '../kernels.ts';
 import { C_TYPE } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p, vectorOf } from '../step.ts';
 import type { View } from '../view.ts';
@@ -25,7 +25,7 @@ export const rmsNorm = ({ eps }: { eps: number }, { views: [x, w], outputs: [y, 
   enqueue(run: Enqueuer) {
     const [rows, columns] = x!.shape as [number, number];
     const args = [p(run.at(x!)), p(run.at(w!)), p(run.to(y!)), p(run.to(rstd!)), i(columns), f(eps)];
-    run.launch(rowKernel('rms_norm', x!, w!), rows, threadsFor(columns), args);
+    run.launch(waiting(rowKernel('rms_norm', x!, w!)), rows, threadsFor(columns), args);
   },
 });
 

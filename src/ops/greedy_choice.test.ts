@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { createOnnxBackend } from '../backends/onnx/index.ts';
 import { createReferenceBackend } from '../backends/reference/index.ts';
 import { Graph } from '../graph/graph.ts';
-import { greedyChoice } from './greedy.ts';
+import { greedyChoice } from './greedy_choice.ts';
 
 test.each([
   ['reference', () => Promise.resolve(createReferenceBackend())],
