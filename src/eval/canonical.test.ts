@@ -27,7 +27,12 @@ const RULES: readonly (readonly [rule: string, formula: string, tokens: string])
   ['same names', 'a\\le b\\ne c \\lbrace\\vert', 'a \\leq b \\neq c \\{ |'],
   ['spaces', 'a\\,b~c\\ d\\quad e\\hspace{1cm}', 'a \\, b ~ c ~ d \\quad e \\hspace{1cm}'],
   ['delimiters', '\\left(\\bigl[ x\\middle| y\\right\\rbrace', '\\left( \\bigl [ x \\middle| y \\right\\}'],
-  ['what KaTeX spells out', '\\not\\subset \\notin \\cdots \\pmod n', '\\not \\subset \\notin \\cdots \\pmod n'],
+  ['what KaTeX spells out', '\\not\\subset \\notin \\cdots \\pmod n', '\\not \\subset \\notin \\cdots \\pmod { n }'],
+  [
+    'arguments of what KaTeX spells out',
+    '\\boxed{\\mathbf F}\\pmod{x^2}',
+    '\\boxed { \\mathbf { F } } \\pmod { x ^ { 2 } }',
+  ],
   ['struck out', '\\not= \\not\\sim', '\\neq \\not \\sim'],
   ['dots as amsmath draws them', 'a,\\dots,b+\\dots+c\\dotsb', 'a , \\ldots , b + \\cdots + c \\cdots'],
   ['arrows with their space', 'a\\iff b', 'a \\; \\Longleftrightarrow \\; b'],

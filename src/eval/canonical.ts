@@ -1,6 +1,6 @@
 // Formulas as canonical tokens: parsed by KaTeX and written again, as im2markup's preprocess_latex.js does
 // (github.com/harvardnlp/im2markup), so that spellings with one picture become one. CANONICAL tells the rules.
-import { delimiter, keptName, MACROS, named, SAME_NEGATED, symbol, TEXT_ACCENTS } from './canonical_names.ts';
+import { ARGUED, delimiter, keptName, MACROS, named, SAME_NEGATED, symbol, TEXT_ACCENTS } from './canonical_names.ts';
 import { type Node, parseFormula, stripped } from './katex.ts';
 
 /** The name and the rules of `canonicalTokens`, for printing beside a number. */
@@ -63,7 +63,12 @@ function trimmed(tokens: readonly string[]): readonly string[] {
 
 const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
 
-const expression = (nodes: readonly Node[]): string[] => nodes.flatMap(write);
+const expression = (nodes: readonly Node[]): string[] =>
+  nodes.flatMap((node, i) => (isArgument(node, nodes[i - 1]) ? braced(inner(node)) : write(node)));
+
+/** Whether the node is what a command takes that KaTeX took for a letter. */
+const isArgument = (node: Node, before: Node | undefined): boolean =>
+  node.type !== 'supsub' && ARGUED.has(keptName(before?.text) ?? '');
 
 const list = (body: unknown): readonly Node[] => (Array.isArray(body) ? (body as Node[]) : [body as Node]);
 

@@ -76,6 +76,8 @@ const SYMBOLS = [
   ...words('varOmega boxed mathstrut copyright TeX LaTeX dddot ddddot ngeqq ngeqslant nleqq nleqslant nshortmid'),
   ...words('nshortparallel nsubseteqq nsupseteqq varsubsetneq varsubsetneqq varsupsetneq varsupsetneqq'),
 ];
+/** Those of them that take an argument. */
+export const ARGUED = new Set(words('boxed dddot ddddot mod pmod pod'));
 /** The same for operators, which take limits. */
 const OPERATORS = words('limsup liminf argmin argmax injlim projlim varlimsup varliminf varinjlim varprojlim plim');
 
