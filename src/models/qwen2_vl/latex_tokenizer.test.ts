@@ -1,6 +1,6 @@
 // The learned tokenizer: what it takes for words, that formulas come back to the letter, and that nothing printable is
-// lost. Expected words were written by hand after the rules.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+// lost. Expected words were written by hand after the rules; ids and texts of the golden ones are the Rust library's.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -75,4 +75,19 @@ describe('latexTokenizer', () => {
   it('keeps control tokens whole', () => {
     expect(entries('<|im_start|>x<|im_end|>')).toEqual(['<|im_start|>', 'x', '<|im_end|>']);
   });
+});
+
+it('has the ids and texts of the Rust library', async () => {
+  const golden = new URL('../../../test/golden/latex_tokenizer/', import.meta.url).pathname;
+  const read = (name: string): unknown => JSON.parse(readFileSync(join(golden, name), 'utf8'));
+  const { words, texts } = read('expected.json') as {
+    words: string[];
+    texts: { text: string; ids: number[]; decoded: string }[];
+  };
+  expect(latexTokenizer(words)).toEqual(read('tokenizer.json'));
+  const tokenizer = await Tokenizer.load(golden);
+  for (const { text, ids, decoded } of texts) {
+    expect(tokenizer.encode(text), text).toEqual(ids);
+    expect(tokenizer.decode(ids, { skipSpecial: false }), text).toBe(decoded);
+  }
 });
