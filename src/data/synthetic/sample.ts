@@ -32,6 +32,8 @@ export interface Undrawn {
 /** A letter of the seed's key for this source, so that other users of the seed draw other bits. */
 const STREAM = 0x73796e74;
 const ATTEMPTS = 200;
+/** Letters that look alike without feet, outside of commands' names. */
+const ALIKE = /(?<!\\[a-zA-Z]*)[lI]/;
 /** Wider formulas have no equation number beside them; the two might not fit. */
 const NUMBERED_WIDTH = 40_000;
 
@@ -70,8 +72,10 @@ async function attemptSample(
   const set = STYLE_SETS[options.style];
   const look = set.look(random);
   // Half of the hands write plain letters, without the feet and hooks of a printed italic.
-  const plain = look.hand !== undefined && random.float() < 0.5;
-  const formula = await typesetOnce(plain ? `\\mathsf { ${latex} }` : latex, look.font);
+  const plain = look.hand !== undefined && random.float() < 0.5 && !ALIKE.test(latex);
+  let formula = await typesetOnce(plain ? `\\mathsf { ${latex} }` : latex, look.font);
+  // A font may lack a glyph.
+  if ('fault' in formula) formula = await typesetOnce(latex, 'modern');
   if ('fault' in formula) return { fault: 'formula that cannot be set', detail: formula.fault };
   const limits = (options.level === 'hard' ? set.limitsHard : undefined) ?? set.limits;
   const page = await numbered(formula, look);

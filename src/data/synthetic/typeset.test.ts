@@ -13,13 +13,14 @@ it.each(FONTS)('sets the commands of papers and textbooks in %s', async (font) =
   for (const latex of [
     '\\mathrm{Tr}\\,\\mathbf{x}\\mathcal{L}\\mathbb{R}\\mathfrak{g}\\mathscr{F}\\mathsf{A}\\mathtt{b}',
     '\\boldsymbol{\\theta} \\operatorname{argmax} \\operatorname*{lim} \\text{if } x \\textit{Mod}',
-    '\\left( \\begin{array}{ll} a & b \\\\ c & d \\end{array} \\right) \\big| \\Bigg\\} \\middle',
+    '\\left( \\begin{array}{ll} a & b \\\\ c & d \\end{array} \\right) \\big| \\Bigg\\}',
     '\\overset{a}{=} \\underbrace{x+y}_{n} \\stackrel{def}{=} \\xrightarrow[a]{b} \\xmapsto{f} \\not\\in \\hspace{1em}',
     '\\sum_{\\substack{i<n \\\\ j<m}} \\ket{\\psi} \\dfrac{a}{b} \\binom{n}{k} \\upalpha \\coloneqq \\iint \\hslash',
     '\\begin{aligned} a &= b \\\\ &= c \\end{aligned} \\begin{cases} 1 & x \\\\ 2 & y \\end{cases} \\begin{pmatrix} 1 \\end{pmatrix}',
-  ].map((line) => line.replace(' \\middle', ''))) {
+  ]) {
     expect(inkBox(await typeset(latex, font)), latex).toBeDefined();
   }
+  expect(await typeset('x \\nonumber', font)).toEqual(await typeset('x', font));
 });
 
 it('draws the rules of tables, dashed ones too, and frames as four bars', async () => {
@@ -38,6 +39,16 @@ it('names what it cannot set', async () => {
   await expect(typeset('\\frac { a')).rejects.toThrow(/formula .*MathJax cannot set it \(Missing close brace/);
   await expect(typeset('\\text{字}')).rejects.toThrow(/has no glyph for "字"/);
   await expect(typeset('x \\tag{1}')).rejects.toThrow(/MathJax cannot set it/);
+});
+
+it('sets dots as TeX does: three spaced points, centred between operators', async () => {
+  const low = await typeset('a , \\ldots , b');
+  const box = inkBox(await typeset('\\ldots'))!;
+  // Three points of 278 units and two thin spaces of 167, less the sides of the outer points.
+  expect(box.right - box.left).toBeGreaterThan(900);
+  expect(await typeset('a , \\dots , b')).toEqual(low);
+  expect(await typeset('a + \\dots + b')).toEqual(await typeset('a + \\cdots + b'));
+  expect(await typeset('a + \\dots + b')).not.toEqual(await typeset('a + \\ldots + b'));
 });
 
 it('keeps no definitions from one formula to the next', async () => {

@@ -30,6 +30,24 @@ const PACKAGES = ['base', 'ams', 'boldsymbol', 'braket', 'mathtools', 'textmacro
 /** Font files the grammar needs, read beforehand from node_modules; any other is read when first met. */
 const FONT_FILES = ['symbols', 'shapes', 'arrows', 'math', 'variants', 'sans-serif', 'sans-serif-r', 'greek-ss'];
 
+const LOW_DOTS = '\\mathinner{\\ldotp\\ldotp\\ldotp}';
+const CENTRED_DOTS = '\\mathinner{\\cdotp\\cdotp\\cdotp}';
+/** Commands that MathJax sets otherwise than TeX, and how it comes to the same. */
+const AS_TEX: Readonly<Record<string, string>> = {
+  // TeX spaces points, where MathJax takes a narrow glyph.
+  ...{ ldots: LOW_DOTS, dots: LOW_DOTS, dotsc: LOW_DOTS },
+  ...{ cdots: CENTRED_DOTS, dotsb: CENTRED_DOTS, dotsm: CENTRED_DOTS },
+  // Of an equation's number, which there is none of; MathJax makes a table for it.
+  ...{ nonumber: '', notag: '' },
+};
+const OTHERWISE = new RegExp(`\\\\(${Object.keys(AS_TEX).join('|')})(?![a-zA-Z])`, 'g');
+/** amsmath's \dots are centred before an operator. */
+const BETWEEN =
+  /\\dots(?=\s*(?:[-+=<>*]|\\(?:times|cdot|circ|to|rightarrow|leq?|geq?|subset|subseteq|oplus|otimes|wedge|cup|cap)(?![a-zA-Z])))/g;
+
+const asTex = (latex: string): string =>
+  latex.replace(BETWEEN, '\\cdots').replace(OTHERWISE, (_, name: string) => AS_TEX[name]!);
+
 type Layout = (latex: string) => LiteElement;
 
 const layouts = new Map<Font, Promise<Layout>>();
@@ -76,7 +94,7 @@ async function createLayout(name: Font): Promise<Layout> {
     const known = fontClass.dynamicFiles[file];
     if (known !== undefined) await output.font.loadDynamicFile(known);
   }
-  return (latex) => document.convert(latex, { display: true }) as LiteElement;
+  return (latex) => document.convert(asTex(latex), { display: true }) as LiteElement;
 }
 
 function packed(list: readonly PlacedGlyph[]): Typeset {

@@ -7,6 +7,7 @@ import { RunError } from '../../shared/errors.ts';
 import { randomFormula } from './grammar.ts';
 import { type DrawnSample, drawLine, drawSample } from './sample.ts';
 
+const COUNT = 300;
 const options = { seed: 11, style: 'wild', level: 'easy' } as const;
 
 function listOf(...lines: string[]): string {
@@ -25,7 +26,9 @@ function levels({ pixels, channels }: DrawnSample): Float64Array {
 
 describe('samples of the set wild', async () => {
   const samples: DrawnSample[] = [];
-  for (let i = 0; i < 600; i++) samples.push(await drawSample(options, i));
+  for (let i = 0; i < COUNT; i++) samples.push(await drawSample(options, i));
+  const greys = new Map(samples.map((sample) => [sample, levels(sample)]));
+  const middle = (grey: Float64Array): number => grey[Math.floor(grey.length / 2)]!;
   const share = (holds: (sample: DrawnSample) => boolean): number => samples.filter(holds).length / samples.length;
 
   it('keep to the sizes, and have ink that stands out from the paper', () => {
@@ -35,23 +38,23 @@ describe('samples of the set wild', async () => {
       expect(sample.height).toBeGreaterThanOrEqual(12);
       expect(sample.height).toBeLessThanOrEqual(260);
       expect(sample.pixels).toHaveLength(sample.width * sample.height * sample.channels);
-      const grey = levels(sample);
+      const grey = greys.get(sample)!;
       const at = (part: number): number => grey[Math.floor(part * (grey.length - 1))]!;
       expect(Math.max(at(0.5) - at(0.002), at(0.998) - at(0.5)), sample.latex).toBeGreaterThan(30);
     }
   });
 
-  // Shares of 600: the tolerance is three standard deviations.
+  // Of 300, three standard deviations are 0.052.
   it('are in a tenth of cases light on dark', () => {
-    const dark = share((sample) => levels(sample)[Math.floor((sample.width * sample.height) / 2)]! < 128);
-    expect(dark).toBeGreaterThan(0.1 - 0.037);
-    expect(dark).toBeLessThan(0.1 + 0.037);
+    const dark = share((sample) => middle(greys.get(sample)!) < 128);
+    expect(dark).toBeGreaterThan(0.1 - 0.052);
+    expect(dark).toBeLessThan(0.1 + 0.052);
   });
 
   it('are in a third or more of cases black on white, and coloured in some', () => {
     const clean = share((sample) => {
-      const grey = levels(sample);
-      return sample.channels === 1 && grey[0]! < 110 && grey[Math.floor(grey.length / 2)] === 255;
+      const grey = greys.get(sample)!;
+      return sample.channels === 1 && grey[0]! < 110 && middle(grey) === 255;
     });
     expect(clean).toBeGreaterThan(0.35);
     expect(clean).toBeLessThan(0.6);
@@ -65,12 +68,12 @@ describe('samples of the set wild', async () => {
       return Math.max(...edge) - Math.min(...edge) > 80;
     });
     expect(touching).toBeGreaterThan(0.05);
-    expect(Math.max(...samples.map(({ height }) => height))).toBeGreaterThan(150);
+    expect(Math.max(...samples.map(({ height }) => height))).toBeGreaterThan(110);
     expect(Math.min(...samples.map(({ height }) => height))).toBeLessThan(25);
   });
 
   it('are the same in another order, and others with another seed', async () => {
-    for (const i of [599, 300, 0]) expect((await drawSample(options, i)).pixels).toEqual(samples[i]!.pixels);
+    for (const i of [COUNT - 1, 100, 0]) expect((await drawSample(options, i)).pixels).toEqual(samples[i]!.pixels);
     expect((await drawSample({ ...options, seed: 12 }, 0)).pixels).not.toEqual(samples[0]!.pixels);
   });
 });
