@@ -3,7 +3,7 @@ import type { Tensors } from '../../backends/contract.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { mropePositions, visionPositions } from './positions.ts';
-import { patchify, type ResizedImage } from './processor.ts';
+import type { ResizedImage } from './processor.ts';
 import type { Bucket } from './programs.ts';
 
 /** One sample ready for packing: token ids with expanded image pads and its resized images. */
@@ -29,15 +29,15 @@ export interface PlacedImage {
   readonly start: number;
 }
 
-/** Inputs patches, patch_rows, patch_columns and patch_segments of images in vision rows. */
+/** Inputs pixels, patch_rows, patch_columns and patch_segments of images in vision rows. */
 export function patchInputs(
   config: Qwen2VLConfig,
   { patches, patchRow }: Pick<Bucket, 'patches' | 'patchRow'>,
   placed: readonly PlacedImage[],
 ): Tensors {
-  const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
-  const width = inChannels * temporalPatchSize * patchSize ** 2;
-  const pixels = new Float32Array(patches * width);
+  const { mergeSize, patchSize, inChannels } = config.vision;
+  const width = inChannels * patchSize ** 2;
+  const pixels = new Uint8Array(patches * width);
   const rows = new Int32Array(patches);
   const columns = new Int32Array(patches);
   const segments = new Int32Array(patches);
@@ -45,7 +45,7 @@ export function patchInputs(
   for (const { image, start } of placed) {
     const [frames, high, wide] = image.grid;
     const count = frames * high * wide;
-    patchify(image, config, pixels, start * width);
+    pixels.set(image.pixels, start * width);
     const places = visionPositions([image.grid], mergeSize);
     const row = Math.floor(start / patchRow);
     const used = (segmentsInRow.get(row) ?? 0) + 1;
@@ -56,7 +56,7 @@ export function patchInputs(
       segments[start + p] = used + Math.floor(p / (high * wide));
     }
   }
-  return { patches: pixels, patch_rows: rows, patch_columns: columns, patch_segments: segments };
+  return { pixels, patch_rows: rows, patch_columns: columns, patch_segments: segments };
 }
 
 /**
