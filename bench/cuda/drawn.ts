@@ -71,8 +71,7 @@ export async function readSamples(folder: string): Promise<EncodedSample[]> {
     const image = decodePng(Buffer.from(png, 'base64'));
     if (image?.channels !== 1) throw new Error(`samples.json: the picture of ${latex} is damaged`);
     const { width, height, data } = image;
-    const rgb = Uint8Array.from({ length: data.length * 3 }, (_, n) => data[Math.floor(n / 3)]!);
-    const pixels = patchify({ width, height, rgb }, QWEN2_VL_2B.vision);
+    const pixels = patchify({ width, height, channels: 1, pixels: data }, QWEN2_VL_2B.vision);
     return { name: latex, ids: Int32Array.from(ids), labelStart, images: [{ grid, pixels }] };
   });
 }

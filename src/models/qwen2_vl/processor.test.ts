@@ -171,13 +171,10 @@ describe('positions', () => {
   });
 
   test('rows and columns of patches', () => {
-    for (const { grid, positions } of expected.vision)
-      expect(Array.from(visionPositions([grid], 2))).toEqual(positions);
-    const all = visionPositions(
-      expected.vision.map((v) => v.grid),
-      2,
-    );
-    expect(Array.from(all)).toEqual(expected.vision.flatMap((v) => v.positions));
+    for (const { grid, positions } of expected.vision) {
+      const { rows, columns } = visionPositions(grid, 2);
+      expect(Array.from(rows).flatMap((row, i) => [row, columns[i]])).toEqual(positions);
+    }
   });
 
   test.each([

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
 import { roundEven } from '../../formats/half.ts';
-import { decodeImage, type RgbImage, resizeBicubic } from '../../formats/image.ts';
+import { decodeImage, type RgbImage, resizePixels } from '../../formats/image.ts';
 import { readOptionalJson } from '../../formats/json_file.ts';
-import { tidyImage } from '../../formats/tidy/tidy.ts';
+import type { Pixels } from '../../formats/png.ts';
+import type { FrameOptions } from '../../formats/tidy/frame.ts';
+import { tidy, tidyImage } from '../../formats/tidy/tidy.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
 import { InputError } from '../../shared/errors.ts';
 import { PIXEL_DEVIATION, PIXEL_MEAN, type Qwen2VLConfig, readConfig } from './config.ts';
@@ -64,24 +66,29 @@ export function smartResize(
  * An image's patches, u8 [h·w, 3·patch²], in the order of the grid's blocks of merge × merge; element c·p² + y·p + x of a
  * patch. What normalises them, and shows a still image to every frame of the patch, is part of the programs (vision.ts).
  */
-export function patchify({ width, height, rgb }: RgbImage, vision: Qwen2VLConfig['vision']): Uint8Array {
+export function patchify({ width, height, channels, pixels }: Pixels, vision: Qwen2VLConfig['vision']): Uint8Array {
   const { patchSize: size, mergeSize: merge } = vision;
   const area = size * size;
-  const out = new Uint8Array(rgb.length);
+  const out = new Uint8Array(width * height * 3);
   const block = size * merge;
   let at = 0;
   for (let top = 0; top < height; top += block)
     for (let left = 0; left < width; left += block)
       for (let r = 0; r < block; r += size)
-        for (let c = 0; c < block; c += size, at += 2 * area)
+        for (let c = 0; c < block; c += size, at += 2 * area) {
+          const first = at;
           for (let y = 0; y < size; y++) {
-            let from = ((top + r + y) * width + left + c) * 3;
-            for (let x = 0; x < size; x++, from += 3, at++) {
-              out[at] = rgb[from]!;
-              out[at + area] = rgb[from + 1]!;
-              out[at + 2 * area] = rgb[from + 2]!;
-            }
+            let from = ((top + r + y) * width + left + c) * channels;
+            if (channels === 1) for (let x = 0; x < size; x++) out[at++] = pixels[from++]!;
+            else
+              for (let x = 0; x < size; x++, from += 3, at++) {
+                out[at] = pixels[from]!;
+                out[at + area] = pixels[from + 1]!;
+                out[at + 2 * area] = pixels[from + 2]!;
+              }
           }
+          if (channels === 1) for (const channel of [1, 2]) out.copyWithin(first + channel * area, first, first + area);
+        }
   return out;
 }
 
@@ -137,7 +144,11 @@ async function readSizing(folder: string, { vision }: Qwen2VLConfig): Promise<Im
   return { minPixels, maxPixels };
 }
 
+const asPixels = ({ rgb, ...size }: RgbImage): Pixels => ({ ...size, pixels: rgb, channels: 3 });
+
 export class Processor {
+  private last?: { readonly images: number; readonly prompt: string; readonly ids: readonly number[] };
+
   private constructor(
     readonly config: Qwen2VLConfig,
     readonly tokenizer: Tokenizer,
@@ -158,17 +169,31 @@ export class Processor {
     source: string | Uint8Array,
     name = typeof source === 'string' ? source : 'image',
   ): Promise<ResizedImage> {
+    const framing = this.framing();
+    return this.sized(asPixels(await (framing ? tidyImage(source, name, framing) : decodeImage(source, name))), name);
+  }
+
+  /** The same of a picture that is decoded already. */
+  picture(picture: Pixels, name = 'image'): ResizedImage {
+    const framing = this.framing();
+    return this.sized(framing ? asPixels(tidy({ ...picture, data: picture.pixels }, framing)) : picture, name);
+  }
+
+  private framing(): FrameOptions | undefined {
+    const { patchSize, mergeSize } = this.config.vision;
+    const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
+    return this.tidying && { ...this.tidying, ...limits, factor: patchSize * mergeSize };
+  }
+
+  private sized(picture: Pixels, name: string): ResizedImage {
     const { patchSize, mergeSize } = this.config.vision;
     const factor = patchSize * mergeSize;
     const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
-    const decoded = this.tidying
-      ? await tidyImage(source, name, { ...this.tidying, ...limits, factor })
-      : await decodeImage(source, name);
     let target: [number, number];
     try {
       target =
         'minPixels' in this.sizing
-          ? smartResize(decoded.height, decoded.width, factor, limits.minPixels, limits.maxPixels)
+          ? smartResize(picture.height, picture.width, factor, limits.minPixels, limits.maxPixels)
           : smartResize(
               this.sizing.resizedHeight,
               this.sizing.resizedWidth,
@@ -182,14 +207,22 @@ export class Processor {
     const [height, width] = target;
     return {
       grid: [1, height / patchSize, width / patchSize],
-      pixels: patchify(resizeBicubic(decoded, width, height), this.config.vision),
+      pixels: patchify(resizePixels(picture, width, height), this.config.vision),
     };
+  }
+
+  /** Ids of a user turn with one placeholder an image; those of the last one are kept, for samples mostly ask the same. */
+  private asked(images: number, prompt: string): readonly number[] {
+    if (this.last?.images !== images || this.last.prompt !== prompt) {
+      const ids = this.tokenizer.encode(chatPrompt(this.template, images, prompt));
+      this.last = { images, prompt, ids };
+    }
+    return this.last.ids;
   }
 
   /** Ids of a user turn (images first, then the prompt) up to where the assistant begins to write. */
   prompt(grids: readonly Grid[], prompt: string): Int32Array {
-    const text = chatPrompt(this.template, grids.length, prompt);
-    const ids = this.tokenizer.encode(text);
+    const ids = this.asked(grids.length, prompt);
     const merge = this.config.vision.mergeSize ** 2;
     let image = 0;
     const expanded = ids.flatMap((id) => {
