@@ -77,7 +77,7 @@ export const packedTensors = (config: Qwen2VLConfig, bucket: Bucket) => ({
   patches: bucket.features ? null : patchTensors(config, bucket),
 });
 
-export type PackedTensors = ReturnType<typeof packedTensors>;
+export type BatchTensors = ReturnType<typeof packedTensors>;
 
 /**
  * Inputs ids, positions, segments, image_index, label_rows, targets and weights of a batch, and its patches unless the
