@@ -9,7 +9,7 @@ import { chooseBucket, pack } from '../src/models/qwen2_vl/packing.ts';
 import { parameters } from '../src/models/qwen2_vl/parameters.ts';
 import { Processor } from '../src/models/qwen2_vl/processor.ts';
 import { encodeRows, promptOf, sizeOfSample } from '../src/train/dataset.ts';
-import { LORA_TARGETS } from '../src/train/run_config.ts';
+import { LORA_TARGETS } from '../src/train/run_schema.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from '../src/train/trainer.ts';
 import { median, round } from './statistics.ts';
 

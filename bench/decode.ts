@@ -24,8 +24,8 @@ function prompt(seed: number): EncodedSample {
   const grid = [1, 36, 8] as const;
   const words = (count: number) => Array.from({ length: count }, () => 1000 + (random.bits() % 100_000));
   const ids = Int32Array.from([...words(16), ...new Array<number>(72).fill(QWEN2_VL_2B.imageTokenId), ...words(32)]);
-  const rgb = Uint8Array.from({ length: 504 * 112 * 3 }, () => random.bits() & 255);
-  return { name: `${seed}`, ids, labelStart: ids.length, images: [{ grid, width: 112, height: 504, rgb }] };
+  const pixels = Uint8Array.from({ length: 504 * 112 * 3 }, () => random.bits() & 255);
+  return { name: `${seed}`, ids, labelStart: ids.length, images: [{ grid, pixels }] };
 }
 const prompts = Array.from({ length: Math.max(...batches) }, (_, n) => prompt(n + 1));
 

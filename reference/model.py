@@ -31,6 +31,7 @@ SAMPLES = [  # ids, grids, index of the first supervised token
     ([6, 11, START] + [IMAGE] * 2 + [END, 12, 50, 51, EOS], [(1, 2, 4)], 7),
 ]
 STEP = [0, 1]  # the samples of an optimiser step, each a micro-batch of its own
+MEAN, STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 LORA = dict(r=8, lora_alpha=16, lora_dropout=0.0, target_modules=TARGETS, task_type="CAUSAL_LM")
 LR, NEW_TOKENS = 1e-3, 16
@@ -77,6 +78,12 @@ def inputs_of(sample, pixels):
     labels[:, :first] = -100
     return dict(input_ids=ids, pixel_values=pixels, image_grid_thw=torch.tensor(grids),
                 attention_mask=torch.ones_like(ids), mm_token_type_ids=(ids == IMAGE).int()), labels
+
+
+def normalised(levels):
+    """Patches of random bytes as the processor gives them: each channel normalised, a still image in both frames."""
+    mean, std = (torch.tensor(v).reshape(3, 1, 1) for v in (MEAN, STD))
+    return ((levels.reshape(-1, 3, 1, 196) / 255 - mean) / std).expand(-1, 3, 2, 196).reshape(-1, 1176)
 
 
 def step_losses(model, batches):
@@ -149,7 +156,7 @@ def activations(model, batches, expected):
                                                       mm_token_type_ids=inputs["mm_token_type_ids"])
         deltas.append(int(delta))
         expected[f"ids.{i}"], expected[f"labels.{i}"] = inputs["input_ids"][0], labels[0]
-        expected[f"pixels.{i}"], expected[f"grids.{i}"] = inputs["pixel_values"], inputs["image_grid_thw"]
+        expected[f"grids.{i}"] = inputs["image_grid_thw"]
         expected[f"positions.{i}"] = positions[:, 0]
     for hook in hooks:
         hook.remove()
@@ -199,7 +206,7 @@ def write_snapshot(folder, model, spec):
         temperature=0.01, top_p=0.001, top_k=1, transformers_version="4.37.0"))
     write_json(os.path.join(folder, "preprocessor_config.json"), dict(
         min_pixels=3136, max_pixels=12845056, patch_size=14, temporal_patch_size=2, merge_size=2,
-        image_mean=[0.48145466, 0.4578275, 0.40821073], image_std=[0.26862954, 0.26130258, 0.27577711],
+        image_mean=MEAN, image_std=STD,
         image_processor_type="Qwen2VLImageProcessor", processor_class="Qwen2VLProcessor"))
 
 
@@ -235,7 +242,9 @@ def make(root, name):
     os.makedirs(folder)
     model, expected = build(name), {}
     g = torch.Generator().manual_seed(2)
-    pixels = [torch.randn(sum(t * h * w for t, h, w in grids), 1176, generator=g) for _, grids, _ in SAMPLES]
+    levels = [torch.randint(256, (sum(t * h * w for t, h, w in grids), 588), generator=g) for _, grids, _ in SAMPLES]
+    expected |= {f"bytes.{i}": own.float() for i, own in enumerate(levels)}
+    pixels = [normalised(own) for own in levels]
     batches = [inputs_of(s, p) for s, p in zip(SAMPLES, pixels)]
     step = [batches[i] for i in STEP]
     leads = {}

@@ -59,7 +59,7 @@ const imports = new Map(
 const roomOf = (file: string): string => file.split('/')[0] as string;
 
 it('finds the imports', () => {
-  expect(imports.get('train/run.ts')).toContain('models/qwen2_vl/load.ts');
+  expect(imports.get('train/setup.ts')).toContain('models/qwen2_vl/load.ts');
   expect(imports.get('cli/main.ts')).toContain('cli/commands/train.ts');
   const known = new Set(files);
   const unknown = [...imports].flatMap(([file, names]) =>

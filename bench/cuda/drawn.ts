@@ -5,13 +5,15 @@ import { join } from 'node:path';
 import { resizeBicubic } from '../../src/formats/image.ts';
 import { decodePng, encodePng } from '../../src/formats/png.ts';
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
-import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
+import { PIXEL_DEVIATION, PIXEL_MEAN } from '../../src/models/qwen2_vl/config.ts';
 import type { Grid } from '../../src/models/qwen2_vl/positions.ts';
 import { patchify } from '../../src/models/qwen2_vl/processor.ts';
 import { Random } from '../../src/shared/random.ts';
 import { QWEN2_VL_2B, sampleEncoder } from './model.ts';
 
 const GRID: Grid = [1, 8, 36];
+/** Pixels of a patch. */
+const AREA = 14 * 14;
 const [HEIGHT, WIDTH] = [GRID[1] * 14, GRID[2] * 14];
 /** Longer answers would not fit the 208 tokens that a sample is meant to have. */
 const MOST_ANSWER_TOKENS = 80;
@@ -68,9 +70,9 @@ export async function readSamples(folder: string): Promise<EncodedSample[]> {
   return kept.map(({ latex, ids, labelStart, grid, png }) => {
     const image = decodePng(Buffer.from(png, 'base64'));
     if (image?.channels !== 1) throw new Error(`samples.json: the picture of ${latex} is damaged`);
-    const rgb = Uint8Array.from({ length: image.data.length * 3 }, (_, n) => image.data[Math.floor(n / 3)]!);
-    const { width, height } = image;
-    return { name: latex, ids: Int32Array.from(ids), labelStart, images: [{ grid, width, height, rgb }] };
+    const { width, height, data } = image;
+    const pixels = patchify({ width, height, channels: 1, pixels: data }, QWEN2_VL_2B.vision);
+    return { name: latex, ids: Int32Array.from(ids), labelStart, images: [{ grid, pixels }] };
   });
 }
 
@@ -78,12 +80,15 @@ export async function readSamples(folder: string): Promise<EncodedSample[]> {
 export async function writePatches(
   folder: string,
   samples: readonly EncodedSample[],
-  config: Qwen2VLConfig = QWEN2_VL_2B,
 ): Promise<void> {
   const file = await open(join(folder, 'patches.f32'), 'w');
   for (const image of samples.flatMap(({ images }) => images)) {
-    const patches = new Float32Array(image.grid[0] * image.grid[1] * image.grid[2] * 1176);
-    patchify(image, config, patches, 0);
+    const patches = new Float32Array(2 * image.pixels.length);
+    image.pixels.forEach((byte, i) => {
+      const channel = Math.floor(i / AREA);
+      const unit = Math.fround(Math.fround(byte / 255) - PIXEL_MEAN[channel % 3]!) / PIXEL_DEVIATION[channel % 3]!;
+      for (const frame of [0, 1]) patches[(2 * channel + frame) * AREA + (i % AREA)] = unit;
+    });
     await file.writeFile(new Uint8Array(patches.buffer));
   }
   await file.close();

@@ -105,9 +105,8 @@ export function makeSamples(tokenizerFile: string, formulasFile: string, count: 
   const [, high, wide] = GRID;
   const random = Random.from(2);
   return Array.from({ length: count }, (_, i) => {
-    const rgb = new Uint8Array(high * 14 * wide * 14 * 3);
-    for (let n = 0; n < rgb.length; n++) rgb[n] = random.bits();
-    const image = { grid: GRID, width: wide * 14, height: high * 14, rgb };
+    const pixels = Uint8Array.from({ length: high * wide * 588 }, () => random.bits());
+    const image = { grid: GRID, pixels };
     return { name: `${i}`, ...encode(formulas[i % formulas.length]!, GRID), images: [image] };
   });
 }

@@ -97,6 +97,35 @@ describe('faults', () => {
     expect(faults(`${MINIMAL}${yaml}\n`)).toContain(expected);
   });
 
+  it.each([
+    ['data: {}', 'data.train: expected the conversation JSON to train on, or data.draw, got nothing'],
+    ['data: {train: t, draw: {}}', 'data.draw: expected either data.train or data.draw, got both: leave one out'],
+    ['data: {draw: {level: odd}}', 'data.draw.level: expected one of tiny, sums, easy, medium, hard, got "odd"'],
+    ['data: {draw: {levl: easy}}', 'data.draw.levl: unknown key; the nearest known one is data.draw.level'],
+    ['data: {draw: 3}', 'data.draw: expected keys and values (data.draw.style, data.draw.level,'],
+    ['data: {draw: {grammar: 0.5}}', 'data.draw.grammar: expected data.draw.formulas'],
+    ['data: {draw: {formulas: [3]}}', 'data.draw.formulas: expected a list of files of formulas, one a line, got 3 at position 1'],
+    ['data: {draw: {}}', 'train.max_steps: expected it beside data.draw, which has no end; got nothing'],
+    [
+      'data: {draw: {}}\ntrain: {max_steps: 1, feature_cache: 1}',
+      'train.feature_cache: expected none beside data.draw',
+    ],
+  ])('%s', (yaml, expected) => {
+    expect(faults(`model: m\noutput: out\n${yaml}\n`)).toContain(expected);
+  });
+
+  it('of sections within sections are mended by flags', () => {
+    const yaml = 'model: m\noutput: out\ndata: {draw: {level: easy}}\ntrain: {max_steps: 1}\n';
+    const { draw } = parseRunConfig(
+      yaml,
+      'run.yaml',
+      parseSettings(['data.draw.level=hard', 'data.draw.block=7']),
+    ).data;
+    expect(draw).toEqual({ style: 'printed', level: 'hard', block: 7 });
+    const { data } = parseRunConfig(yaml, 'run.yaml', { 'data.train': 't.json' });
+    expect([data.train, data.draw]).toEqual(['t.json', undefined]);
+  });
+
   it('name line and column of broken YAML', () => {
     expect(faults('model: m\ntrain: {lr: 1\n')).toMatch(/run.yaml:\d+:\d+: /);
     expect(faults('model: a\nmodel: b\n')).toMatch(/run.yaml:2:1: Map keys must be unique/);

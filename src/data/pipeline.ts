@@ -1,8 +1,8 @@
 // Rows through worker threads and back in order, with a bounded number under way.
 import { availableParallelism } from 'node:os';
-import Tinypool from 'tinypool';
 import type { Finished, InspectOptions } from './inspect.ts';
 import type { Item, Source } from './source.ts';
+import { openThreads } from './threads.ts';
 import type { Share } from './worker.ts';
 
 /** A kill loses shares, passing them on costs time: the first are small, so that there is progress soon. */
@@ -18,26 +18,18 @@ export async function* finishRows(
   { from, to, workers = availableParallelism() }: { from: number; to: number; workers?: number },
   options: InspectOptions,
 ): AsyncGenerator<Finished[]> {
-  // Worker threads run the built JavaScript; from TypeScript sources the work is done right here.
-  const threads = import.meta.url.endsWith('.js')
-    ? Math.max(1, Math.min(workers, Math.ceil((to - from) / FIRST_ROWS)))
-    : 1;
-  const pool =
-    threads > 1
-      ? new Tinypool({
-          filename: new URL('./worker.js', import.meta.url).href,
-          minThreads: threads,
-          maxThreads: threads,
-          concurrentTasksPerWorker: 2,
-        })
-      : undefined;
-  const { default: finishShare } = pool ? { default: undefined } : await import('./worker.ts');
-  const run = (share: Share): Promise<Finished[]> =>
-    finishShare?.(share) ?? (pool!.run(share, { transferList: buffersOf(share) }) as Promise<Finished[]>);
+  const wanted = Math.max(1, Math.min(workers, Math.ceil((to - from) / FIRST_ROWS)));
+  const threads = await openThreads<Share, Finished[]>(
+    import.meta.url,
+    'worker',
+    wanted === 1 ? 0 : wanted,
+    () => import('./worker.ts'),
+  );
+  const atOnce = threads.count === 1 ? 1 : threads.count * SHARES_PER_THREAD;
   try {
-    yield* inOrder(shares(source, from, to, options), run, pool ? threads * SHARES_PER_THREAD : 1);
+    yield* inOrder(shares(source, from, to, options), (share) => threads.run(share, buffersOf(share)), atOnce);
   } finally {
-    await pool?.destroy();
+    await threads.close();
   }
 }
 

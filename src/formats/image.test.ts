@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { InputError } from '../shared/errors.ts';
-import { decodeImage, resizeBicubic } from './image.ts';
+import { decodeImage, resizeBicubic, resizePixels } from './image.ts';
 
 const golden = new URL('../../test/golden/processor/', import.meta.url).pathname;
 const expected = JSON.parse(readFileSync(join(golden, 'expected.json'), 'utf8')) as {
@@ -73,5 +73,13 @@ describe('resizeBicubic', () => {
     });
     expect(wrong).toEqual([]);
     expect(expected.resizes.length).toBeGreaterThan(150);
+  });
+
+  test('one channel gives what each of three alike does', () => {
+    const grey = { width: 30, height: 50, channels: 1, pixels: pixels(1500, 1, true) } as const;
+    const rgb = Uint8Array.from({ length: 4500 }, (_, i) => grey.pixels[Math.floor(i / 3)]!);
+    const [one, three] = [resizePixels(grey, 28, 84), resizeBicubic({ width: 30, height: 50, rgb }, 28, 84)];
+    expect(one.pixels).toHaveLength(28 * 84);
+    expect(three.rgb).toEqual(Uint8Array.from({ length: 3 * 28 * 84 }, (_, i) => one.pixels[Math.floor(i / 3)]!));
   });
 });

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
-import { decodePng } from './png.ts';
+import { decodePng, type Pixels } from './png.ts';
 
 export interface RgbImage {
   readonly width: number;
@@ -95,6 +95,7 @@ function toRgb(data: Uint8Array, channels: number): Uint8Array {
 }
 
 const PRECISION_BITS = 32 - 8 - 2;
+const HALF = 1 << (PRECISION_BITS - 1);
 
 /** Bicubic kernel with a = −0.5. */
 function bicubic(x: number): number {
@@ -110,6 +111,12 @@ interface Coefficients {
   readonly counts: Int32Array;
   /** fixed point, [out, size] */
   readonly weights: Int32Array;
+}
+
+/** Bytes from a line to the next, and from a pixel to the next in its line. */
+interface Walk {
+  readonly line: number;
+  readonly step: number;
 }
 
 function coefficients(from: number, to: number): Coefficients {
@@ -141,23 +148,13 @@ function coefficients(from: number, to: number): Coefficients {
   return { size, starts, counts, weights };
 }
 
-/** Runs one pass over lines of `stride`-spaced pixels. */
-function pass(
-  source: Uint8Array,
-  target: Uint8Array,
-  c: Coefficients,
-  lines: number,
-  from: { line: number; step: number },
-  to: { line: number; step: number },
-): void {
-  const half = 1 << (PRECISION_BITS - 1);
+/** Runs one pass over lines of `step`-spaced pixels of 3 channels. */
+function passRgb(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
   for (let line = 0; line < lines; line++)
     for (let x = 0; x < c.starts.length; x++) {
       const count = c.counts[x] as number;
       const base = line * from.line + (c.starts[x] as number) * from.step;
-      let r = half;
-      let g = half;
-      let b = half;
+      let [r, g, b] = [HALF, HALF, HALF];
       for (let i = 0; i < count; i++) {
         const w = c.weights[x * c.size + i] as number;
         const at = base + i * from.step;
@@ -172,29 +169,45 @@ function pass(
     }
 }
 
+/** The same of one channel. */
+function passGrey(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
+  for (let line = 0; line < lines; line++)
+    for (let x = 0; x < c.starts.length; x++) {
+      const count = c.counts[x] as number;
+      const base = line * from.line + (c.starts[x] as number) * from.step;
+      let sum = HALF;
+      for (let i = 0; i < count; i++)
+        sum += (source[base + i * from.step] as number) * (c.weights[x * c.size + i] as number);
+      target[line * to.line + x * to.step] = clip8(sum);
+    }
+}
+
 /** Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. */
 const clip8 = (fixed: number): number => {
   const value = fixed >> PRECISION_BITS;
   return value < 0 ? 0 : Math.min(value, 255);
 };
 
-/** Resizes as Pillow's Image.resize(…, BICUBIC) does for RGB: horizontally, then vertically, each rounded to bytes. */
-export function resizeBicubic(image: RgbImage, width: number, height: number): RgbImage {
-  let { rgb } = image;
+/** Resizes as Pillow's Image.resize(…, BICUBIC) does for RGB. */
+export function resizeBicubic({ rgb, ...size }: RgbImage, width: number, height: number): RgbImage {
+  return { width, height, rgb: resizePixels({ ...size, pixels: rgb, channels: 3 }, width, height).pixels };
+}
+
+/** The same of either number of channels: horizontally, then vertically, each rounded to bytes. */
+export function resizePixels({ channels, ...image }: Pixels, width: number, height: number): Pixels {
+  const pass = channels === 1 ? passGrey : passRgb;
+  let { pixels } = image;
   if (width !== image.width) {
-    const out = new Uint8Array(width * image.height * 3);
-    const steps = [
-      { line: image.width * 3, step: 3 },
-      { line: width * 3, step: 3 },
-    ] as const;
-    pass(rgb, out, coefficients(image.width, width), image.height, ...steps);
-    rgb = out;
+    const out = new Uint8Array(width * image.height * channels);
+    const [from, to] = [image.width, width].map((side) => ({ line: side * channels, step: channels }));
+    pass(pixels, out, coefficients(image.width, width), image.height, from!, to!);
+    pixels = out;
   }
   if (height !== image.height) {
-    const out = new Uint8Array(width * height * 3);
-    const step = { line: 3, step: width * 3 };
-    pass(rgb, out, coefficients(image.height, height), width, step, step);
-    rgb = out;
+    const out = new Uint8Array(width * height * channels);
+    const down = { line: channels, step: width * channels };
+    pass(pixels, out, coefficients(image.height, height), width, down, down);
+    pixels = out;
   }
-  return { width, height, rgb };
+  return { pixels, width, height, channels };
 }

@@ -7,12 +7,7 @@ const prompt = (tokens: number, ...patches: number[]): EncodedSample => ({
   name: `${tokens}`,
   ids: new Int32Array(tokens).fill(1),
   labelStart: 0,
-  images: patches.map((count) => ({
-    grid: [1, 2, count / 2] as const,
-    width: 7 * count,
-    height: 28,
-    rgb: new Uint8Array(0),
-  })),
+  images: patches.map((count) => ({ grid: [1, 2, count / 2] as const, pixels: new Uint8Array(0) })),
 });
 
 test('sizes fall into few classes, never below what is held', () => {

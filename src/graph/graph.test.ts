@@ -101,6 +101,12 @@ describe('verify', () => {
       (g) => g.outputs.set('c', g.constant(Int32Array.of(1, 2), [2], 'f32')),
       /holds a Int32Array of 2/,
     ],
+    ['bytes in a state', (g) => g.state('b', [2], 'u8'), /is no input, as bytes have to be/],
+    [
+      'bytes that are computed with',
+      (g) => call(same, [g.input('b', [2], 'u8')], { n: 2 }),
+      /node 2 \(same\) reads %\d+: u8\[2\], and not by way of a cast/,
+    ],
     ['a shape', (g) => g.input('bad', [-1], 'f32'), /has no valid shape/],
   ])('finds what is wrong with %s', (_what, spoil, message) => {
     const graph = sound();

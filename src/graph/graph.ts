@@ -20,6 +20,8 @@ export interface OpDef<A extends Attrs = Attrs> {
   decompose?(inputs: readonly Value[], attrs: A): Value[];
   /** Floating-point operations of one call; elementwise ops count one a result. */
   flops?(inputs: readonly TensorType[], outputs: readonly TensorType[], attrs: A): number;
+  /** Takes u8 inputs, which the verifier refuses of other ops. */
+  readonly readsBytes?: true;
   /** Inputs for the conformance suite, the odd ones included. */
   readonly samples: readonly Sample<A>[];
 }

@@ -1,6 +1,7 @@
 // Element types, static shapes and the typed arrays that hold tensors on the host.
 
-export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'bool';
+/** u8 is what bytes come in as: see rule 7 of the verifier. */
+export type DType = 'f32' | 'bf16' | 'f16' | 'i32' | 'u8' | 'bool';
 /** What programs compute in. */
 export type Precision = Extract<DType, 'f32' | 'bf16'>;
 export type Shape = readonly number[];
@@ -10,10 +11,10 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
-/** Host storage: f32 → Float32Array, i32 → Int32Array, bool → Uint8Array, bf16 and f16 → their bits. */
+/** Host storage: f32 → Float32Array, i32 → Int32Array, u8 and bool → Uint8Array, bf16 and f16 → their bits. */
 export type HostArray = Float32Array | Int32Array | Uint8Array | Uint16Array;
 
-const BYTES: Record<DType, number> = { f32: 4, bf16: 2, f16: 2, i32: 4, bool: 1 };
+const BYTES: Record<DType, number> = { f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1, bool: 1 };
 
 export const isFloat = (dtype: DType): boolean => dtype === 'f32' || dtype === 'bf16' || dtype === 'f16';
 export const sizeOf = (shape: Shape): number => shape.reduce((product, n) => product * n, 1);
@@ -26,7 +27,7 @@ export function hostArray(type: TensorType): HostArray {
   const size = sizeOf(type.shape);
   if (type.dtype === 'f32') return new Float32Array(size);
   if (type.dtype === 'i32') return new Int32Array(size);
-  return type.dtype === 'bool' ? new Uint8Array(size) : new Uint16Array(size);
+  return BYTES[type.dtype] === 1 ? new Uint8Array(size) : new Uint16Array(size);
 }
 
 /** Row-major strides in elements. */

@@ -12,14 +12,15 @@ import { hostArray, sizeOf, typeName } from './types.ts';
  *  4. every node has exactly the output types that its op infers from its inputs and attributes;
  *  5. a constant's data has its type's element count and host storage;
  *  6. a write goes to a listed state, at most one to each; a whole write has the state's type; a row write goes into a
- *     state [B, heads, L, d], with a value [B, heads, n ≤ L, d] of the same dtype and a start i32 [B].
+ *     state [B, heads, L, d], with a value [B, heads, n ≤ L, d] of the same dtype and a start i32 [B];
+ *  7. a value of u8 is an input, and only ops that read bytes read it.
  */
 export function verify(graph: Graph): void {
   const errors: string[] = [];
   const made = new Set<Value>();
   const checked = new Set<Value>();
 
-  /** Rules 1, 3 and 5 for a value in use. */
+  /** Rules 1, 3, 5 and the first half of 7 for a value in use. */
   const use = (value: Value, where: string): void => {
     const { origin, type } = value;
     if (value.graph !== graph) errors.push(`${where} uses ${value}, a value of another graph`);
@@ -32,6 +33,7 @@ export function verify(graph: Graph): void {
     if (checked.has(value)) return;
     checked.add(value);
     if (!type.shape.every((n) => Number.isInteger(n) && n >= 0)) errors.push(`${value} has no valid shape`);
+    if (type.dtype === 'u8' && origin.kind !== 'input') errors.push(`${value} is no input, as bytes have to be`);
     if (origin.kind === 'constant') {
       const storage = hostArray({ dtype: type.dtype, shape: [0] }).constructor;
       if (origin.data.length !== sizeOf(type.shape) || origin.data.constructor !== storage)
@@ -43,7 +45,10 @@ export function verify(graph: Graph): void {
     for (const [name, value] of table) use(value, `the entry '${name}'`);
   for (const [i, node] of graph.nodes.entries()) {
     const where = `node ${i} (${node.op.name})`;
-    for (const input of node.inputs) use(input, where);
+    for (const input of node.inputs) {
+      use(input, where);
+      if (input.dtype === 'u8' && !node.op.readsBytes) errors.push(`${where} reads ${input}, and not by way of a cast`);
+    }
     checkNode(node, where, errors);
     for (const [index, value] of node.outputs.entries()) {
       const { origin } = value;

@@ -31,6 +31,7 @@ export const normal = (...shape: number[]): SampleInput => ({ dtype: 'f32', shap
 export const positive = (...shape: number[]): SampleInput => ({ dtype: 'f32', shape, data: 'positive' });
 export const floats = (shape: number[], data: number[]): SampleInput => ({ dtype: 'f32', shape, data });
 export const ints = (shape: number[], data: number[]): SampleInput => ({ dtype: 'i32', shape, data });
+export const bytes = (shape: number[], data: number[]): SampleInput => ({ dtype: 'u8', shape, data });
 export const bools = (shape: number[], data: number[]): SampleInput => ({ dtype: 'bool', shape, data });
 
 export const wide = (input: SampleInput): SampleInput => ({ ...input, wide: true });

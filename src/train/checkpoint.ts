@@ -4,10 +4,13 @@ import { join } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import { SafetensorsFile, writeSafetensors } from '../formats/safetensors.ts';
 import { InputError, messageOf, RunError } from '../shared/errors.ts';
+import type { Place } from './samples.ts';
 import { momentState } from './step.ts';
 
 export interface TrainerState {
   readonly step: number;
+  /** where the next step stands in the samples */
+  readonly place: Place;
   /** micro-batches so far: the counter of dropout */
   readonly tick: number;
   /** what must be equal to resume: configuration and data */

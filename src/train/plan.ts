@@ -39,16 +39,3 @@ export function countSteps(
   }
   return total;
 }
-
-/** The steps from number `from` on, epoch after epoch, without end. */
-export function* planSteps(
-  sizes: readonly SampleSize[],
-  bucket: Bucket,
-  accumulate: number,
-  seed: number,
-  from: number,
-): Generator<PlannedStep> {
-  let index = 0;
-  for (let epoch = 0; ; epoch++)
-    for (const step of epochSteps(sizes, bucket, accumulate, seed, epoch)) if (index++ >= from) yield step;
-}

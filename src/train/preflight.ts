@@ -12,13 +12,14 @@ import { countFlops } from '../passes/cost.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
 import { type Fitting, gib, tellNeed } from './memory.ts';
-import type { RunConfig } from './run_config.ts';
+import type { RunConfig } from './run_schema.ts';
+import type { Stretch } from './samples.ts';
 import type { Programs, Trainer } from './trainer.ts';
 
 export interface PreflightInput {
   readonly config: RunConfig;
   readonly model: Qwen2VLConfig;
-  readonly encoded: Encoded;
+  readonly encoded: Stretch;
   readonly validation: Encoded | null;
   readonly bucket: Bucket;
   readonly total: number;
@@ -46,12 +47,12 @@ export function preflight(input: PreflightInput): void {
 const BINS = 6;
 const SHOWN_DROPS = 10;
 
-function tellDropped({ dropped }: Encoded): void {
+function tellDropped({ dropped }: Pick<Stretch, 'dropped'>): void {
   for (const { name, reason } of dropped.slice(0, SHOWN_DROPS)) say(`  dropped ${name}: ${reason}`);
   if (dropped.length > SHOWN_DROPS) say(`  … and ${dropped.length - SHOWN_DROPS} more`);
 }
 
-function tellSamples(encoded: Encoded): void {
+function tellSamples(encoded: Stretch): void {
   const { samples, dropped } = encoded;
   const lengths = samples.map((s) => s.ids.length);
   const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
@@ -155,7 +156,7 @@ const LONG_MS = 2000;
 export async function tellTime(
   trainer: Trainer,
   { micro, updater, evaluator }: Programs,
-  samples: Encoded['samples'],
+  samples: Stretch['samples'],
   batch: readonly Placement[],
   steps: { readonly left: number; readonly accumulate: number },
 ): Promise<void> {

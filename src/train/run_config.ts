@@ -3,135 +3,8 @@
 import { distance } from 'fastest-levenshtein';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { DEVICES, DTYPES } from '../backends/open.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
-import { EXPORTER_NAMES } from '../tracker/exporters/index.ts';
-
-// The description of a key is what an error says was expected.
-const count = (fallback: number, least = 1) =>
-  z.number().int().min(least).default(fallback).describe(`a whole number, ${least} or more`);
-const optionalCount = (least = 1) =>
-  z.number().int().min(least).optional().describe(`a whole number, ${least} or more`);
-const above0 = (fallback: number) => z.number().positive().default(fallback).describe('a number above 0');
-const atLeast0 = (fallback: number) => z.number().min(0).default(fallback).describe('a number, 0 or more');
-const below1 = (fallback: number) => z.number().min(0).lt(1).default(fallback).describe('a number from 0 to below 1');
-const flag = (fallback: boolean) => z.boolean().default(fallback).describe('true or false');
-const path = (what: string) => z.string().min(1).describe(what);
-const choice = <const T extends readonly [string, ...string[]]>(names: T, fallback: T[number]) =>
-  z
-    .enum(names)
-    .default(() => fallback as z.infer<z.ZodEnum<{ [K in T[number]]: K }>>)
-    .describe(`one of ${names.join(', ')}`);
-const beta = z.number().min(0).lt(1);
-
-export const LORA_TARGETS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
-
-const TRACKERS = ['local', ...EXPORTER_NAMES] as const;
-
-/** Defaults are the tutorial's settings, mended; recipes/latex-ocr.yaml lists the mends. Paths are relative to the
- * working directory. */
-const schema = z.strictObject({
-  model: path('the base model: a folder, or modelscope:… or hf:…'),
-  data: z
-    .strictObject({
-      train: path('the conversation JSON to train on'),
-      val: path('the conversation JSON to evaluate on').optional().describe('the conversation JSON to evaluate on'),
-      /** Decoded and sized images and token ids; beside `train` by default. A limit of 0 keeps none. */
-      cache: path('a folder').optional().describe('a folder for processed samples'),
-      cache_limit_gb: atLeast0(10),
-      /** Where set, it stands in place of the instruction in the conversations. */
-      prompt: z.string().min(1).optional().describe('the instruction beside the image, as text'),
-    })
-    .prefault({} as never),
-  image: z
-    .strictObject({
-      min_pixels: optionalCount(28 * 28),
-      max_pixels: optionalCount(28 * 28),
-      resized_height: optionalCount(),
-      resized_width: optionalCount(),
-      /** Pictures are tidied (src/formats/tidy) in training and, by the trained model, at reading. */
-      tidy_em: optionalCount(),
-    })
-    .prefault({}),
-  method: choice(['lora', 'full'], 'lora'),
-  /** Read when method is lora. */
-  lora: z
-    .strictObject({
-      r: count(64),
-      alpha: above0(16),
-      dropout: below1(0.05),
-      rslora: flag(false),
-      target_modules: z
-        .array(z.string().min(1))
-        .min(1)
-        .default(() => [...LORA_TARGETS])
-        .describe('a list of module names, such as [q_proj, v_proj]'),
-    })
-    .prefault({}),
-  /** A frozen part gets neither changed weights (full) nor adapters (lora). */
-  freeze: z
-    .strictObject({ patches: flag(true), vision: flag(true), merger: flag(true), text: flag(false) })
-    .prefault({}),
-  train: z
-    .strictObject({
-      epochs: z.number().positive().optional().describe('a number above 0'),
-      max_steps: optionalCount(),
-      batch_tokens: count(1024),
-      row_tokens: count(512),
-      accumulate: count(4),
-      lr: above0(1e-4),
-      weight_decay: atLeast0(0),
-      betas: z
-        .tuple([beta, beta])
-        .default([0.9, 0.999])
-        .describe('two numbers from 0 to below 1, such as [0.9, 0.999]'),
-      eps: above0(1e-8),
-      schedule: choice(['linear', 'cosine', 'constant'], 'linear'),
-      warmup_steps: optionalCount(0),
-      warmup_ratio: z.number().min(0).lt(1).optional().describe('a number from 0 to below 1'),
-      max_grad_norm: above0(1),
-      seed: count(42, 0),
-      dtype: choice(DTYPES, 'auto'),
-      feature_cache: z.number().min(0).optional().describe('GiB, 0 or more'),
-      recompute: z
-        .union([z.literal('auto'), z.boolean()])
-        .default('auto')
-        .describe('auto, true or false'),
-      memory_limit: z.number().positive().optional().describe('GiB of the card, above 0'),
-    })
-    .prefault({}),
-  eval: z
-    .strictObject({
-      every_steps: count(50),
-      count: count(64),
-      max_new_tokens: count(512),
-      metric: choice(['edit_distance', 'exact_match', 'loss'], 'edit_distance'),
-      early_stopping_patience: optionalCount(),
-    })
-    .prefault({}),
-  save: z.strictObject({ every_steps: count(100), keep: count(3) }).prefault({}),
-  /** The run is always recorded in the output folder. */
-  track: z
-    .strictObject({
-      to: z
-        .array(z.enum(TRACKERS))
-        .default(() => ['local' as const])
-        .describe(`a list out of ${TRACKERS.join(', ')}`),
-      project: z.string().min(1).default('texlens').describe('a text'),
-      name: z.string().min(1).optional().describe('a text'),
-      tags: z
-        .array(z.string().min(1))
-        .default(() => [])
-        .describe('a list of texts, such as [baseline]'),
-      notes: z.string().default('').describe('a text'),
-      system_seconds: atLeast0(10),
-    })
-    .prefault({}),
-  output: path('the folder to write the run to'),
-  device: choice(DEVICES, 'auto'),
-});
-
-export type RunConfig = z.output<typeof schema>;
+import { type RunConfig, schema } from './run_schema.ts';
 
 /** Key paths with dots → values, from the flags; they win over the file. */
 export type Overrides = Readonly<Record<string, unknown>>;
@@ -142,14 +15,28 @@ interface Fault {
   message: string;
 }
 
-const SECTIONS: ReadonlyMap<string, readonly string[]> = new Map(
-  Object.entries(schema.shape).flatMap(([name, part]) =>
-    part instanceof z.ZodPrefault ? [[name, Object.keys((part.unwrap() as z.ZodObject).shape)] as const] : [],
-  ),
-);
-const KEYS: readonly string[] = Object.keys(schema.shape).flatMap(
-  (name) => SECTIONS.get(name)?.map((key) => `${name}.${key}`) ?? [name],
-);
+/** The keys that a part of the schema holds, or null for a plain value. */
+function fieldsOf(part: z.core.$ZodType | undefined): Record<string, z.core.$ZodType> | null {
+  let inner = part;
+  while (inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.unwrap() as z.core.$ZodType;
+  return inner instanceof z.ZodObject ? inner.shape : null;
+}
+
+/** Sections by their path with dots, and the paths of all keys that are none. */
+const SECTIONS = new Map<string, readonly string[]>();
+const KEYS: string[] = [];
+function list(fields: Record<string, z.core.$ZodType>, prefix: string): void {
+  for (const [name, part] of Object.entries(fields)) {
+    const inner = fieldsOf(part);
+    if (inner === null) KEYS.push(prefix + name);
+    else {
+      SECTIONS.set(prefix + name, Object.keys(inner));
+      list(inner, `${prefix}${name}.`);
+    }
+  }
+}
+list(schema.shape, '');
+
 /** Keys whose value is text as it stands, never read as YAML. */
 export const TEXT_KEYS: ReadonlySet<string> = new Set([
   ...['model', 'data.train', 'data.val', 'data.cache', 'data.prompt', 'output'],
@@ -158,6 +45,7 @@ export const TEXT_KEYS: ReadonlySet<string> = new Set([
 
 /** Keys of which one group only may be set; in `--set`, one group replaces the others of the file. */
 const EXCLUSIVE: readonly (readonly (readonly string[])[])[] = [
+  [['data.train'], ['data.draw']],
   [['train.epochs'], ['train.max_steps']],
   [['train.warmup_steps'], ['train.warmup_ratio']],
   [
@@ -229,21 +117,24 @@ function merge(raw: Section, overrides: Overrides, faults: Fault[]): Section {
       faults.push({ key, message: SECTIONS.has(key) ? `is a section: set one of ${keysOf(key)}` : unknownKey(key) });
       continue;
     }
-    const [first = '', second] = key.split('.');
-    if (second === undefined) merged[first] = value;
-    else {
-      if (merged[first] === undefined) merged[first] = {};
-      const section = merged[first];
-      if (isSection(section)) section[second] = value;
+    const names = key.split('.');
+    const leaf = names.pop()!;
+    let section: unknown = merged;
+    for (const name of names) {
+      if (!isSection(section)) break;
+      section[name] ??= {};
+      section = section[name];
     }
+    if (isSection(section)) section[leaf] = value;
   }
   return merged;
 }
 
 function remove(merged: Section, key: string): void {
-  const [first = '', second = ''] = key.split('.');
-  const section = merged[first];
-  if (isSection(section)) delete section[second];
+  const names = key.split('.');
+  const leaf = names.pop()!;
+  const section = valueAt(merged, names);
+  if (isSection(section)) delete section[leaf];
 }
 
 function keysOf(section: string): string {
@@ -267,7 +158,7 @@ const ELSEWHERE: readonly (readonly [name: string, key: string])[] = [
 function unknownKey(key: string): string {
   const cut = key.lastIndexOf('.');
   const [section, leaf] = [key.slice(0, Math.max(0, cut)), key.slice(cut + 1)];
-  const names = [...SECTIONS.keys(), ...KEYS].map((known) => [known.slice(known.indexOf('.') + 1), known] as const);
+  const names = [...SECTIONS.keys(), ...KEYS].map((known) => [known.slice(known.lastIndexOf('.') + 1), known] as const);
   let nearest = '';
   let least = Number.POSITIVE_INFINITY;
   for (const [name, known] of [...names, ...ELSEWHERE]) {
@@ -292,19 +183,19 @@ function issueFaults(issue: z.core.$ZodIssue, merged: Section): Fault[] {
     });
   }
   // An element of a list is told as its list.
-  const keys = issue.path.slice(0, SECTIONS.has(String(issue.path[0])) ? 2 : 1).map(String);
+  const element = issue.path.findIndex((name) => typeof name === 'number');
+  const keys = issue.path.slice(0, element < 0 ? undefined : element).map(String);
   const value = valueAt(merged, issue.path);
-  const section = keys.length === 1 && SECTIONS.has(keys[0]!);
-  const expected = section ? `keys and values (${keysOf(keys[0]!)})` : expectedAt(keys);
+  const key = keys.join('.');
+  const expected = SECTIONS.has(key) ? `keys and values (${keysOf(key)})` : expectedAt(keys);
   const got = value === undefined ? 'nothing' : JSON.stringify(value);
   const where = issue.path.length > keys.length ? ` at position ${Number(issue.path.at(-1)) + 1}` : '';
-  return [{ key: keys.join('.'), message: `expected ${expected}, got ${got}${where}` }];
+  return [{ key, message: `expected ${expected}, got ${got}${where}` }];
 }
 
 function expectedAt(keys: readonly string[]): string {
-  const shape: Record<string, z.core.$ZodType> = schema.shape;
-  let part = shape[keys[0]!];
-  if (part instanceof z.ZodPrefault) part = (part.unwrap() as z.ZodObject).shape[keys[1] ?? ''];
+  let part: z.core.$ZodType | undefined = schema;
+  for (const key of keys) part = fieldsOf(part)?.[key];
   return (part instanceof z.ZodType ? part.description : undefined) ?? 'another value';
 }
 
@@ -322,6 +213,22 @@ function crossFaults(merged: Section): Fault[] {
       const [kept, dropped] = [given[0]!.join(' and '), given[1]!.join(' and ')];
       faults.push({ key: given[1]![0]!, message: `expected either ${kept} or ${dropped}, got both: leave one out` });
     }
+  }
+  const drawn = get('data.draw') !== undefined;
+  if (!drawn && get('data.train') === undefined && isSection(merged.data ?? {})) {
+    faults.push({
+      key: 'data.train',
+      message: 'expected the conversation JSON to train on, or data.draw, got nothing',
+    });
+  }
+  if (drawn && get('train.max_steps') === undefined) {
+    faults.push({ key: 'train.max_steps', message: 'expected it beside data.draw, which has no end; got nothing' });
+  }
+  if (drawn && get('train.feature_cache') !== undefined) {
+    faults.push({ key: 'train.feature_cache', message: 'expected none beside data.draw: no image comes twice' });
+  }
+  if (get('data.draw.grammar') !== undefined && get('data.draw.formulas') === undefined) {
+    faults.push({ key: 'data.draw.grammar', message: 'expected data.draw.formulas, which it is the share beside; got nothing' });
   }
   const height = get('image.resized_height') !== undefined;
   const width = get('image.resized_width') !== undefined;

@@ -12,7 +12,7 @@ import { InputError, messageOf, RunError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
 
 /** Counts up whenever decoding, sizing, the template or the tokenizer give something else for the same input. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What beside the label decides the token ids. */
 const TOKENIZER_FILES = [
@@ -78,7 +78,7 @@ export class SampleCache {
     const image = await this.processor.image(bytes, path);
     const blob = packImage(image);
     if (this.store.put(key, blob)) return new StoredImage(this.store, key, blob);
-    this.inMemory += image.rgb.length;
+    this.inMemory += image.pixels.length;
     return image;
   }
 
@@ -120,29 +120,30 @@ function keyOf(kind: string, settings: string, content: string | Uint8Array): Bu
   return createHash('sha256').update(head).update(content).digest().subarray(0, 16);
 }
 
-/** i32 width, height, grid t, h, w and channels, then the pixels, deflated; grey ones as one channel. */
-const HEAD_BYTES = 24;
+/** i32 grid t, h, w and channels, then the patches, deflated; of grey ones the first channel. */
+const HEAD_BYTES = 16;
 
-function packImage({ width, height, grid, rgb }: ResizedImage): Uint8Array {
-  const grey = greyOf(rgb);
-  const head = Int32Array.of(width, height, ...grid, grey ? 1 : 3);
-  return Buffer.concat([new Uint8Array(head.buffer), deflateRawSync(grey ?? rgb, { level: 1 })]);
+function packImage({ grid, pixels }: ResizedImage): Uint8Array {
+  const [frames, rows, columns] = grid;
+  const grey = greyOf(pixels, frames * rows * columns);
+  const head = Int32Array.of(...grid, grey ? 1 : 3);
+  return Buffer.concat([new Uint8Array(head.buffer), deflateRawSync(grey ?? pixels, { level: 1 })]);
 }
 
-/** One channel of pixels whose three are alike. */
-function greyOf(rgb: Uint8Array): Uint8Array | null {
-  const grey = new Uint8Array(rgb.length / 3);
-  for (let i = 0, at = 0; i < grey.length; i++, at += 3) {
-    const value = rgb[at]!;
-    if (value !== rgb[at + 1] || value !== rgb[at + 2]) return null;
-    grey[i] = value;
-  }
+/** The first channel of patches whose three are alike. */
+function greyOf(pixels: Uint8Array, patches: number): Uint8Array | null {
+  const area = pixels.length / patches / 3;
+  const grey = new Uint8Array(patches * area);
+  for (let from = 0, to = 0; from < pixels.length; from += 2 * area)
+    for (const end = from + area; from < end; from++, to++) {
+      const value = pixels[from]!;
+      if (value !== pixels[from + area] || value !== pixels[from + 2 * area]) return null;
+      grey[to] = value;
+    }
   return grey;
 }
 
 class StoredImage implements ResizedImage {
-  readonly width: number;
-  readonly height: number;
   readonly grid: Grid;
   private readonly channels: number;
 
@@ -152,23 +153,23 @@ class StoredImage implements ResizedImage {
     blob: Uint8Array,
   ) {
     const head = new Int32Array(new Uint8Array(blob.subarray(0, HEAD_BYTES)).buffer);
-    [this.width, this.height, this.channels] = [head[0]!, head[1]!, head[5]!];
-    this.grid = [head[2]!, head[3]!, head[4]!];
+    this.grid = [head[0]!, head[1]!, head[2]!];
+    this.channels = head[3]!;
   }
 
-  get rgb(): Uint8Array {
+  get pixels(): Uint8Array {
     const blob = this.store.get(this.key);
     if (!blob)
       throw new RunError('the cache of samples was damaged or removed while it was in use; start the run again.');
-    const pixels = inflateRawSync(blob.subarray(HEAD_BYTES));
-    if (this.channels === 3) return pixels;
-    const rgb = new Uint8Array(pixels.length * 3);
-    for (let i = 0, at = 0; i < pixels.length; i++) {
-      const value = pixels[i]!;
-      rgb[at++] = value;
-      rgb[at++] = value;
-      rgb[at++] = value;
+    const stored = inflateRawSync(blob.subarray(HEAD_BYTES));
+    if (this.channels === 3) return stored;
+    const [frames, rows, columns] = this.grid;
+    const area = stored.length / (frames * rows * columns);
+    const pixels = new Uint8Array(stored.length * 3);
+    for (let from = 0, to = 0; from < stored.length; from += area) {
+      const channel = stored.subarray(from, from + area);
+      for (let c = 0; c < 3; c++, to += area) pixels.set(channel, to);
     }
-    return rgb;
+    return pixels;
   }
 }

@@ -4,7 +4,7 @@ import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Precision } from '../graph/types.ts';
 import { sizeOf } from '../graph/types.ts';
-import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
+import { type BatchTensors, type EncodedSample, packedInputs, packedTensors } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { type Bucket, packedLoss } from '../models/qwen2_vl/programs.ts';
@@ -94,6 +94,9 @@ export interface StepResult {
 }
 
 export class Trainer {
+  /** Arrays of batches whose runs have ended. A step's are some 10 MB, which to make anew takes longer than to fill. */
+  private readonly spare: BatchTensors[] = [];
+
   private constructor(
     private readonly config: Qwen2VLConfig,
     private readonly options: TrainerOptions,
@@ -128,12 +131,14 @@ export class Trainer {
     );
   }
 
-  /** Puts a batch's image features on their way and packs the rest. */
-  private batch(
+  /** Puts a batch's image features on their way, packs the rest and runs a program on it. */
+  private run(
+    program: Executable,
     samples: readonly EncodedSample[],
     placements: readonly Placement[],
     weight: number,
-  ): { inputs: Tensors; runs: Promise<unknown>[] } {
+    more: Tensors = {},
+  ): { result: Promise<Tensors>; runs: Promise<unknown>[] } {
     const own = placements.map((p) => samples[p.sample] as EncodedSample);
     const features = this.features?.place(own);
     const placed = placements.map((p, i) => ({
@@ -141,8 +146,10 @@ export class Trainer {
       sample: own[i]!,
       patchStarts: features?.starts[i] ?? p.patchStarts,
     }));
-    const inputs = packedInputs(this.config, lossBucket(this.config, this.options), placed, weight);
-    return { inputs, runs: features?.runs ?? [] };
+    const bucket = lossBucket(this.config, this.options);
+    const tensors = this.spare.pop() ?? packedTensors(this.config, bucket);
+    const result = program.run({ ...packedInputs(this.config, bucket, placed, weight, tensors), ...more });
+    return { result: result.finally(() => this.spare.push(tensors)), runs: features?.runs ?? [] };
   }
 
   /**
@@ -166,10 +173,10 @@ export class Trainer {
     };
     const pending: Promise<unknown>[] = [];
     const results = micro.map((placements, i) => {
-      const { inputs, runs } = this.batch(samples, placements, 1 / labelTokens);
-      pending.push(...runs);
       const counters = { tick: Int32Array.of(tick + i), keep: Float32Array.of(i === 0 ? 0 : 1) };
-      return this.micro.run({ ...inputs, ...scalars, ...counters });
+      const { result, runs } = this.run(this.micro, samples, placements, 1 / labelTokens, { ...scalars, ...counters });
+      pending.push(...runs);
+      return result;
     });
     const update = this.updater?.run(scalars);
     const outs = await Promise.all(results);
@@ -192,8 +199,8 @@ export class Trainer {
     let sum = 0;
     let tokens = 0;
     for (const placements of batches) {
-      const { inputs, runs } = this.batch(samples, placements, 1);
-      sum += (await this.evaluator.run(inputs)).loss![0] as number;
+      const { result, runs } = this.run(this.evaluator, samples, placements, 1);
+      sum += (await result).loss![0] as number;
       await Promise.all(runs);
       tokens += placements.reduce((n, p) => n + labelsOf(samples[p.sample] as EncodedSample), 0);
     }

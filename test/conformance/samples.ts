@@ -70,7 +70,7 @@ export function sampleData(sample: Sample, seed: number): Data[] {
     const values = typeof data === 'string' ? Array.from({ length: size }, next) : data;
     if (values.length !== size) throw new Error(`a sample of ${values.length} numbers for [${shape.join(',')}]`);
     if (dtype === 'i32') return Int32Array.from(values);
-    if (dtype === 'bool') return Uint8Array.from(values);
+    if (dtype === 'u8' || dtype === 'bool') return Uint8Array.from(values);
     return Float64Array.from(values, (x) => roundTo(dtype, Math.fround(x)));
   });
 }

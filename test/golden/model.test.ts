@@ -267,7 +267,7 @@ describe.each(CASES)('%s on %s', (name, on) => {
   it.each(['greedy', 'lora_greedy'])('%s generation, three prompts of different lengths in one batch', async (key) => {
     const spec = key === 'greedy' ? null : await adapter();
     const prompts = fixture.samples.map((s) => ({ ...s, ids: s.ids.slice(0, s.labelStart) }));
-    const generator = new Generator(fixture.withPixels(backend, prompts), fixture.config, spec);
+    const generator = new Generator(backend, fixture.config, spec);
     const options = { ...GENERATE_DEFAULTS, maxNewTokens: 16, stopIds: [], stopOnRepetition: false };
     const streamed: number[][] = prompts.map(() => []);
     const results = await generator.generate(prompts, options, (i, token) => streamed[i]!.push(token));

@@ -61,10 +61,18 @@ export const C_TYPE: Record<DType, string> = {
   bf16: 'bf16',
   f16: 'half',
   i32: 'int',
+  u8: 'unsigned char',
   bool: 'unsigned char',
 };
-const REGISTER: Record<DType, string> = { f32: 'float', bf16: 'float', f16: 'float', i32: 'int', bool: 'bool' };
-const BYTES: Record<DType, number> = { f32: 4, bf16: 2, f16: 2, i32: 4, bool: 1 };
+const REGISTER: Record<DType, string> = {
+  f32: 'float',
+  bf16: 'float',
+  f16: 'float',
+  i32: 'int',
+  u8: 'int',
+  bool: 'bool',
+};
+const BYTES: Record<DType, number> = { f32: 4, bf16: 2, f16: 2, i32: 4, u8: 1, bool: 1 };
 
 /** A value that the group reads, through a view broadcast to the shape of the item that reads it. */
 export interface Operand {
@@ -165,7 +173,9 @@ export function pointwiseKernel(
       prologue.push(`Vec<${type}, ${width}> in${n};`);
       prologue.push(`for (int j = 0; j < ${width}; j++) in${n}.x[j] = p${n}[${base}];`);
     }
-    loaded[n] = `get(in${n}${lanes === 'same' ? '' : '.x[j]'})`;
+    const lane = `in${n}${lanes === 'same' ? '' : '.x[j]'}`;
+    // A byte is a number where it is no bool.
+    loaded[n] = dtype === 'u8' ? `(int)${lane}` : `get(${lane})`;
     return loaded[n];
   };
 

@@ -5,7 +5,7 @@ import type { OpName } from '../../ops/index.ts';
 import { attribute, type OnnxAttribute } from './proto.ts';
 
 /** ONNX's codes of element types. */
-export const ONNX_TYPE: Record<DType, number> = { f32: 1, i32: 6, bool: 9, f16: 10, bf16: 16 };
+export const ONNX_TYPE: Record<DType, number> = { f32: 1, u8: 2, i32: 6, bool: 9, f16: 10, bf16: 16 };
 
 type AttributeValues = Record<string, Parameters<typeof attribute>[1]>;
 

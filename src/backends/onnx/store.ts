@@ -14,11 +14,19 @@ export interface State {
 export function tensorOver(type: TensorType, data: HostArray): Tensor {
   if (type.dtype === 'f32') return new Tensor('float32', data as Float32Array, type.shape);
   if (type.dtype === 'i32') return new Tensor('int32', data as Int32Array, type.shape);
+  if (type.dtype === 'u8') return new Tensor('uint8', data as Uint8Array, type.shape);
   if (type.dtype === 'bool') return new Tensor('bool', data as Uint8Array, type.shape);
   throw new Error(`the ONNX Runtime backend holds no ${type.dtype} tensors`);
 }
 
-const ARRAYS = { f32: Float32Array, i32: Int32Array, bool: Uint8Array, bf16: Uint16Array, f16: Uint16Array };
+const ARRAYS = {
+  f32: Float32Array,
+  i32: Int32Array,
+  u8: Uint8Array,
+  bool: Uint8Array,
+  bf16: Uint16Array,
+  f16: Uint16Array,
+};
 
 /** The array, when it is the right storage for the type. */
 export function checked(what: string, type: TensorType, data: HostArray | undefined): HostArray {

@@ -1,4 +1,4 @@
-// Between host storage (f32, i32, bool, and the bits of bf16 and f16) and the oracle's float64 values.
+// Between host storage (f32, i32, u8, bool, and the bits of bf16 and f16) and the oracle's float64 values.
 import { type HostArray, hostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
 import { type Data, roundTo } from './kernel.ts';
 
@@ -37,7 +37,7 @@ function toBrain(x: number): number {
 export function fromHost({ dtype }: TensorType, data: HostArray): Data {
   if (dtype === 'f32') return Float64Array.from(data);
   if (dtype === 'i32') return Int32Array.from(data);
-  if (dtype === 'bool') return Uint8Array.from(data);
+  if (dtype === 'u8' || dtype === 'bool') return Uint8Array.from(data);
   return Float64Array.from(data, dtype === 'f16' ? fromHalf : fromBrain);
 }
 

@@ -3,7 +3,7 @@ import type { Attrs, OpDef } from '../../graph/graph.ts';
 import { type DType, isFloat, type Shape, sameShape, sizeOf, stridesOf, type TensorType } from '../../graph/types.ts';
 import type { OpName, ops } from '../../ops/index.ts';
 
-/** Values of a tensor: every float in float64, i32 as Int32Array, bool as Uint8Array. */
+/** Values of a tensor: every float in float64, i32 as Int32Array, u8 and bool as Uint8Array. */
 export type Data = Float64Array | Int32Array | Uint8Array;
 
 export interface Tensor {

@@ -3,7 +3,7 @@ import type { Tensors } from '../../backends/contract.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { mropePositions, visionPositions } from './positions.ts';
-import { patchify, type ResizedImage } from './processor.ts';
+import type { ResizedImage } from './processor.ts';
 import type { Bucket } from './programs.ts';
 
 /** One sample ready for packing: token ids with expanded image pads and its resized images. */
@@ -29,35 +29,55 @@ export interface PlacedImage {
   readonly start: number;
 }
 
-/** Inputs patches, patch_rows, patch_columns and patch_segments of images in vision rows. */
+const patchTensors = ({ vision }: Qwen2VLConfig, { patches }: Pick<Bucket, 'patches'>) => ({
+  pixels: new Uint8Array(patches * vision.inChannels * vision.patchSize ** 2),
+  patch_rows: new Int32Array(patches),
+  patch_columns: new Int32Array(patches),
+  patch_segments: new Int32Array(patches),
+});
+
+/** Inputs pixels, patch_rows, patch_columns and patch_segments of images in vision rows. */
 export function patchInputs(
   config: Qwen2VLConfig,
-  { patches, patchRow }: Pick<Bucket, 'patches' | 'patchRow'>,
+  bucket: Pick<Bucket, 'patches' | 'patchRow'>,
   placed: readonly PlacedImage[],
+  out = patchTensors(config, bucket),
 ): Tensors {
-  const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
-  const width = inChannels * temporalPatchSize * patchSize ** 2;
-  const pixels = new Float32Array(patches * width);
-  const rows = new Int32Array(patches);
-  const columns = new Int32Array(patches);
-  const segments = new Int32Array(patches);
+  const { pixels, patch_rows: rows, patch_columns: columns, patch_segments: segments } = out;
+  for (const array of [pixels, rows, columns, segments]) array.fill(0);
+  const { mergeSize, patchSize, inChannels } = config.vision;
+  const width = inChannels * patchSize ** 2;
   const segmentsInRow = new Map<number, number>();
   for (const { image, start } of placed) {
     const [frames, high, wide] = image.grid;
-    const count = frames * high * wide;
-    patchify(image, config, pixels, start * width);
-    const places = visionPositions([image.grid], mergeSize);
-    const row = Math.floor(start / patchRow);
-    const used = (segmentsInRow.get(row) ?? 0) + 1;
-    segmentsInRow.set(row, used + frames - 1);
-    for (let p = 0; p < count; p++) {
-      rows[start + p] = places[2 * p] as number;
-      columns[start + p] = places[2 * p + 1] as number;
-      segments[start + p] = used + Math.floor(p / (high * wide));
-    }
+    pixels.set(image.pixels, start * width);
+    const places = visionPositions(image.grid, mergeSize);
+    rows.set(places.rows, start);
+    columns.set(places.columns, start);
+    const row = Math.floor(start / bucket.patchRow);
+    const used = segmentsInRow.get(row) ?? 0;
+    for (let frame = 0, at = start; frame < frames; frame++, at += high * wide)
+      segments.fill(used + frame + 1, at, at + high * wide);
+    segmentsInRow.set(row, used + frames);
   }
-  return { patches: pixels, patch_rows: rows, patch_columns: columns, patch_segments: segments };
+  return out;
 }
+
+/** The arrays of a batch's inputs. They can be filled again when the run that reads them has ended. */
+export const packedTensors = (config: Qwen2VLConfig, bucket: Bucket) => ({
+  tokens: {
+    ids: new Int32Array(bucket.tokens),
+    positions: new Int32Array(3 * bucket.tokens),
+    segments: new Int32Array(bucket.tokens),
+    image_index: new Int32Array(bucket.tokens),
+    label_rows: new Int32Array(bucket.labels),
+    targets: new Int32Array(bucket.labels),
+    weights: new Float32Array(bucket.labels),
+  },
+  patches: bucket.features ? null : patchTensors(config, bucket),
+});
+
+export type BatchTensors = ReturnType<typeof packedTensors>;
 
 /**
  * Inputs ids, positions, segments, image_index, label_rows, targets and weights of a batch, and its patches unless the
@@ -69,17 +89,15 @@ export function packedInputs(
   bucket: Bucket,
   placed: readonly PlacedSample[],
   weight: number,
+  out = packedTensors(config, bucket),
 ): Tensors {
-  const { tokens, labels } = bucket;
-  const area = config.vision.mergeSize ** 2;
-  const ids = new Int32Array(tokens);
-  const positions = new Int32Array(3 * tokens);
-  const segments = new Int32Array(tokens);
-  const imageIndex = new Int32Array(tokens).fill(-1);
+  const { tokens } = bucket;
+  const { ids, positions, segments, image_index: imageIndex, label_rows: labelRows, targets, weights } = out.tokens;
+  for (const array of [ids, positions, segments, targets, weights]) array.fill(0);
+  imageIndex.fill(-1);
   // Rows without a label weigh nothing. They are spread, for the sum of the gradients of one row is no parallel work.
-  const labelRows = Int32Array.from({ length: labels }, (_, i) => i % tokens);
-  const targets = new Int32Array(labels);
-  const weights = new Float32Array(labels);
+  for (let i = 0; i < labelRows.length; i++) labelRows[i] = i % tokens;
+  const area = config.vision.mergeSize ** 2;
   const images: PlacedImage[] = [];
   let label = 0;
 
@@ -114,14 +132,5 @@ export function packedInputs(
       weights[label] = weight;
     }
   }
-  return {
-    ids,
-    positions,
-    segments,
-    image_index: imageIndex,
-    ...(bucket.features ? {} : patchInputs(config, bucket, images)),
-    label_rows: labelRows,
-    targets,
-    weights,
-  };
+  return { ...out.tokens, ...(out.patches && patchInputs(config, bucket, images, out.patches)) };
 }

@@ -39,6 +39,10 @@ export interface Qwen2VLConfig {
   readonly repetitionPenalty: number;
 }
 
+/** Of the channels, as the processor normalises pixels. */
+export const PIXEL_MEAN = [0.48145466, 0.4578275, 0.40821073].map(Math.fround);
+export const PIXEL_DEVIATION = [0.26862954, 0.26130258, 0.27577711].map(Math.fround);
+
 const size = z.int().positive();
 const Rope = z.looseObject({ mrope_section: z.array(size).length(3), rope_theta: z.number().positive().optional() });
 const Text = z.looseObject({

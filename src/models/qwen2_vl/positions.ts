@@ -37,13 +37,18 @@ export function mropePositions(
     const grid = grids[image++];
     if (!grid) throw new InputError(`the prompt has image tokens for ${image} images, but ${grids.length} were given`);
     const [frames, rows, columns] = [grid[0], grid[1] / merge, grid[2] / merge];
-    for (let n = 0; n < frames * rows * columns; n++, i++) {
-      if (ids[i] !== config.imageTokenId)
-        throw new InputError(`image ${image} needs ${frames * rows * columns} image tokens, but the prompt has ${n}`);
-      positions[i] = next + Math.floor(n / (rows * columns));
-      positions[length + i] = next + (Math.floor(n / columns) % rows);
-      positions[2 * length + i] = next + (n % columns);
-    }
+    let n = 0;
+    for (let frame = 0; frame < frames; frame++)
+      for (let row = 0; row < rows; row++)
+        for (let column = 0; column < columns; column++, n++, i++) {
+          if (ids[i] !== config.imageTokenId)
+            throw new InputError(
+              `image ${image} needs ${frames * rows * columns} image tokens, but the prompt has ${n}`,
+            );
+          positions[i] = next + frame;
+          positions[length + i] = next + row;
+          positions[2 * length + i] = next + column;
+        }
     next += Math.max(frames, rows, columns);
   }
   if (image !== grids.length)
@@ -51,20 +56,34 @@ export function mropePositions(
   return { positions, ropeDelta: next - length };
 }
 
-/** Row and column of each patch in its grid, i32 [P, 2], in patch order: blocks of merge × merge, row-major. */
-export function visionPositions(grids: readonly Grid[], merge: number): Int32Array {
-  for (const grid of grids) checkGrid(grid, merge);
-  const total = grids.reduce((sum, [t, h, w]) => sum + t * h * w, 0);
-  const out = new Int32Array(2 * total);
+/** i32 [P] each, in patch order: blocks of merge × merge, row-major. */
+export interface PatchPlaces {
+  readonly rows: Int32Array;
+  readonly columns: Int32Array;
+}
+
+/** Batches meet the same few grids again and again. */
+const known = new Map<string, PatchPlaces>();
+const MOST_KNOWN = 1024;
+
+/** Row and column of each patch in its grid. */
+export function visionPositions(grid: Grid, merge: number): PatchPlaces {
+  const key = `${grid} ${merge}`;
+  const found = known.get(key);
+  if (found) return found;
+  checkGrid(grid, merge);
+  const [frames, height, width] = grid;
+  const places = { rows: new Int32Array(frames * height * width), columns: new Int32Array(frames * height * width) };
   let at = 0;
-  for (const [frames, height, width] of grids)
-    for (let t = 0; t < frames; t++)
-      for (let blockRow = 0; blockRow < height; blockRow += merge)
-        for (let blockColumn = 0; blockColumn < width; blockColumn += merge)
-          for (let r = 0; r < merge; r++)
-            for (let c = 0; c < merge; c++) {
-              out[at++] = blockRow + r;
-              out[at++] = blockColumn + c;
-            }
-  return out;
+  for (let t = 0; t < frames; t++)
+    for (let blockRow = 0; blockRow < height; blockRow += merge)
+      for (let blockColumn = 0; blockColumn < width; blockColumn += merge)
+        for (let r = 0; r < merge; r++)
+          for (let c = 0; c < merge; c++, at++) {
+            places.rows[at] = blockRow + r;
+            places.columns[at] = blockColumn + c;
+          }
+  if (known.size === MOST_KNOWN) known.clear();
+  known.set(key, places);
+  return places;
 }

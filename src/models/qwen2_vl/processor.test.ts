@@ -5,9 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createOnnxBackend } from '../../backends/onnx/index.ts';
+import { Graph } from '../../graph/graph.ts';
 import { InputError } from '../../shared/errors.ts';
 import { type Grid, mropePositions, visionPositions } from './positions.ts';
-import { type ImageSizing, Processor, patchify, smartResize } from './processor.ts';
+import { type ImageSizing, Processor, smartResize } from './processor.ts';
+import { normalised } from './vision.ts';
 
 interface Processed {
   size: [number, number];
@@ -68,6 +71,24 @@ describe('smartResize', () => {
   });
 });
 
+/** The pixels of patches as programs normalise them. */
+async function inUnits(pixels: Uint8Array): Promise<Float32Array> {
+  const graph = new Graph();
+  graph.output('units', normalised(graph.input('pixels', [pixels.length / 588, 588], 'u8')));
+  const program = await (await createOnnxBackend({ threads: 1 })).compile(graph);
+  const { units } = await program.run({ pixels });
+  await program.dispose();
+  return units as Float32Array;
+}
+
+/** Each channel of 14 × 14 twice, as transformers shows a still image to both frames. */
+function inFrames(units: Float32Array): Float32Array {
+  const out = new Float32Array(2 * units.length);
+  for (let at = 0; at < units.length; at += 196)
+    for (const frame of [0, 1]) out.set(units.subarray(at, at + 196), 2 * at + 196 * frame);
+  return out;
+}
+
 describe('images', () => {
   const cases: [string, ImageSizing][] = [
     ['hub', { minPixels: 3136, maxPixels: 12_845_056 }],
@@ -79,9 +100,8 @@ describe('images', () => {
     for (const file of readdirSync(join(golden, 'images'))) {
       const want = expected.images[file]![name as 'hub'];
       const image = await sized.image(join(golden, 'images', file));
-      expect([image.height, image.width, ...image.grid], file).toEqual([...want.size, ...want.grid]);
-      const patches = new Float32Array(image.grid[1] * image.grid[2] * 1176);
-      patchify(image, sized.config, patches, 0);
+      expect([14 * image.grid[1], 14 * image.grid[2], ...image.grid], file).toEqual([...want.size, ...want.grid]);
+      const patches = inFrames(await inUnits(image.pixels));
       expect(
         want.values.map(([i]) => patches[i]),
         file,
@@ -151,13 +171,10 @@ describe('positions', () => {
   });
 
   test('rows and columns of patches', () => {
-    for (const { grid, positions } of expected.vision)
-      expect(Array.from(visionPositions([grid], 2))).toEqual(positions);
-    const all = visionPositions(
-      expected.vision.map((v) => v.grid),
-      2,
-    );
-    expect(Array.from(all)).toEqual(expected.vision.flatMap((v) => v.positions));
+    for (const { grid, positions } of expected.vision) {
+      const { rows, columns } = visionPositions(grid, 2);
+      expect(Array.from(rows).flatMap((row, i) => [row, columns[i]])).toEqual(positions);
+    }
   });
 
   test.each([

@@ -3,12 +3,14 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
 import { roundEven } from '../../formats/half.ts';
-import { decodeImage, resizeBicubic } from '../../formats/image.ts';
+import { decodeImage, type RgbImage, resizePixels } from '../../formats/image.ts';
 import { readOptionalJson } from '../../formats/json_file.ts';
-import { tidyImage } from '../../formats/tidy/tidy.ts';
+import type { Pixels } from '../../formats/png.ts';
+import type { FrameOptions } from '../../formats/tidy/frame.ts';
+import { tidy, tidyImage } from '../../formats/tidy/tidy.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
 import { InputError } from '../../shared/errors.ts';
-import { type Qwen2VLConfig, readConfig } from './config.ts';
+import { PIXEL_DEVIATION, PIXEL_MEAN, type Qwen2VLConfig, readConfig } from './config.ts';
 import type { Grid } from './positions.ts';
 
 /** How images are sized; stored with an adapter and used again at inference. */
@@ -23,9 +25,8 @@ export interface Tidying {
 
 export interface ResizedImage {
   readonly grid: Grid;
-  readonly width: number;
-  readonly height: number;
-  readonly rgb: Uint8Array;
+  /** its patches: see `patchify` */
+  readonly pixels: Uint8Array;
 }
 
 /** Limits of a snapshot that names none. */
@@ -33,8 +34,6 @@ export const DEFAULT_SIZING = { minPixels: 3136, maxPixels: 1_003_520 };
 /** Limits of an explicit size, as in qwen-vl-utils. */
 const EXPLICIT_LIMITS = { minPixels: 3136, maxPixels: 12_845_056 };
 const MAX_RATIO = 200;
-const MEAN = [0.48145466, 0.4578275, 0.40821073].map(Math.fround);
-const STD = [0.26862954, 0.26130258, 0.27577711].map(Math.fround);
 
 /** Both sides as multiples of `factor`, the ratio kept as nearly as the pixel limits allow. */
 export function smartResize(
@@ -63,43 +62,34 @@ export function smartResize(
   return [h, w];
 }
 
-/** Normalised value of each byte, [channel, byte]: f32(f64(u8)/255), then (x − mean)/std in float32. */
-const LEVELS = Float32Array.from(
-  { length: 3 * 256 },
-  (_, i) => Math.fround(Math.fround((i & 255) * (1 / 255)) - MEAN[i >> 8]!) / STD[i >> 8]!,
-);
-
 /**
- * Writes an image's normalised patches, channels·temporal·patch² floats each, from element `at` of `out` on; element
- * c·T·p² + t·p² + y·p + x of a patch. A still image fills every temporal slot.
+ * An image's patches, u8 [h·w, 3·patch²], in the order of the grid's blocks of merge × merge; element c·p² + y·p + x of a
+ * patch. What normalises them, and shows a still image to every frame of the patch, is part of the programs (vision.ts).
  */
-export function patchify(
-  image: ResizedImage,
-  { vision }: Pick<Qwen2VLConfig, 'vision'>,
-  out: Float32Array,
-  at: number,
-): void {
-  const { patchSize: size, mergeSize: merge, temporalPatchSize: frames } = vision;
-  const [, rows, columns] = image.grid;
-  const { rgb, width } = image; // once: pixels may come from disk
+export function patchify({ width, height, channels, pixels }: Pixels, vision: Qwen2VLConfig['vision']): Uint8Array {
+  const { patchSize: size, mergeSize: merge } = vision;
   const area = size * size;
-  const channel = frames * area;
-  for (let blockRow = 0; blockRow < rows; blockRow += merge)
-    for (let blockColumn = 0; blockColumn < columns; blockColumn += merge)
-      for (let r = blockRow; r < blockRow + merge; r++)
-        for (let c = blockColumn; c < blockColumn + merge; c++, at += 3 * channel) {
-          let to = at;
+  const out = new Uint8Array(width * height * 3);
+  const block = size * merge;
+  let at = 0;
+  for (let top = 0; top < height; top += block)
+    for (let left = 0; left < width; left += block)
+      for (let r = 0; r < block; r += size)
+        for (let c = 0; c < block; c += size, at += 2 * area) {
+          const first = at;
           for (let y = 0; y < size; y++) {
-            let from = ((r * size + y) * width + c * size) * 3;
-            for (let x = 0; x < size; x++, from += 3, to++) {
-              out[to] = LEVELS[rgb[from]!]!;
-              out[to + channel] = LEVELS[256 + rgb[from + 1]!]!;
-              out[to + 2 * channel] = LEVELS[512 + rgb[from + 2]!]!;
-            }
+            let from = ((top + r + y) * width + left + c) * channels;
+            if (channels === 1) for (let x = 0; x < size; x++) out[at++] = pixels[from++]!;
+            else
+              for (let x = 0; x < size; x++, from += 3, at++) {
+                out[at] = pixels[from]!;
+                out[at + area] = pixels[from + 1]!;
+                out[at + 2 * area] = pixels[from + 2]!;
+              }
           }
-          for (let first = at; first < at + 3 * channel; first += channel)
-            for (let t = 1; t < frames; t++) out.copyWithin(first + t * area, first, first + area);
+          if (channels === 1) for (const channel of [1, 2]) out.copyWithin(first + channel * area, first, first + area);
         }
+  return out;
 }
 
 const same = (expected: readonly number[]) => (found: readonly number[]) =>
@@ -116,8 +106,8 @@ const Preprocessor = z.looseObject({
   patch_size: z.int().optional(),
   merge_size: z.int().optional(),
   temporal_patch_size: z.int().optional(),
-  image_mean: z.array(z.number()).refine(same(MEAN), "only Qwen2-VL's own mean is supported").nullish(),
-  image_std: z.array(z.number()).refine(same(STD), "only Qwen2-VL's own deviation is supported").nullish(),
+  image_mean: z.array(z.number()).refine(same(PIXEL_MEAN), "only Qwen2-VL's own mean is supported").nullish(),
+  image_std: z.array(z.number()).refine(same(PIXEL_DEVIATION), "only Qwen2-VL's own deviation is supported").nullish(),
   resample: z.literal(3, 'only 3 (bicubic) is supported').nullish(),
   rescale_factor: z
     .number()
@@ -154,7 +144,11 @@ async function readSizing(folder: string, { vision }: Qwen2VLConfig): Promise<Im
   return { minPixels, maxPixels };
 }
 
+const asPixels = ({ rgb, ...size }: RgbImage): Pixels => ({ ...size, pixels: rgb, channels: 3 });
+
 export class Processor {
+  private last?: { readonly images: number; readonly prompt: string; readonly ids: readonly number[] };
+
   private constructor(
     readonly config: Qwen2VLConfig,
     readonly tokenizer: Tokenizer,
@@ -175,17 +169,31 @@ export class Processor {
     source: string | Uint8Array,
     name = typeof source === 'string' ? source : 'image',
   ): Promise<ResizedImage> {
+    const framing = this.framing();
+    return this.sized(asPixels(await (framing ? tidyImage(source, name, framing) : decodeImage(source, name))), name);
+  }
+
+  /** The same of a picture that is decoded already. */
+  picture(picture: Pixels, name = 'image'): ResizedImage {
+    const framing = this.framing();
+    return this.sized(framing ? asPixels(tidy({ ...picture, data: picture.pixels }, framing)) : picture, name);
+  }
+
+  private framing(): FrameOptions | undefined {
+    const { patchSize, mergeSize } = this.config.vision;
+    const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
+    return this.tidying && { ...this.tidying, ...limits, factor: patchSize * mergeSize };
+  }
+
+  private sized(picture: Pixels, name: string): ResizedImage {
     const { patchSize, mergeSize } = this.config.vision;
     const factor = patchSize * mergeSize;
     const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
-    const decoded = this.tidying
-      ? await tidyImage(source, name, { ...this.tidying, ...limits, factor })
-      : await decodeImage(source, name);
     let target: [number, number];
     try {
       target =
         'minPixels' in this.sizing
-          ? smartResize(decoded.height, decoded.width, factor, limits.minPixels, limits.maxPixels)
+          ? smartResize(picture.height, picture.width, factor, limits.minPixels, limits.maxPixels)
           : smartResize(
               this.sizing.resizedHeight,
               this.sizing.resizedWidth,
@@ -197,13 +205,24 @@ export class Processor {
       throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
     }
     const [height, width] = target;
-    return { ...resizeBicubic(decoded, width, height), grid: [1, height / patchSize, width / patchSize] };
+    return {
+      grid: [1, height / patchSize, width / patchSize],
+      pixels: patchify(resizePixels(picture, width, height), this.config.vision),
+    };
+  }
+
+  /** Ids of a user turn with one placeholder an image; those of the last one are kept, for samples mostly ask the same. */
+  private asked(images: number, prompt: string): readonly number[] {
+    if (this.last?.images !== images || this.last.prompt !== prompt) {
+      const ids = this.tokenizer.encode(chatPrompt(this.template, images, prompt));
+      this.last = { images, prompt, ids };
+    }
+    return this.last.ids;
   }
 
   /** Ids of a user turn (images first, then the prompt) up to where the assistant begins to write. */
   prompt(grids: readonly Grid[], prompt: string): Int32Array {
-    const text = chatPrompt(this.template, grids.length, prompt);
-    const ids = this.tokenizer.encode(text);
+    const ids = this.asked(grids.length, prompt);
     const merge = this.config.vision.mergeSize ** 2;
     let image = 0;
     const expanded = ids.flatMap((id) => {

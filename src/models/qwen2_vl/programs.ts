@@ -76,7 +76,7 @@ function featuresOf(scope: Scope, config: Qwen2VLConfig, bucket: Bucket): Value 
 
 /**
  * Runs the vision tower on P patches and writes their P / merge² features into the state `image_features` of `rows`
- * rows. Inputs: patches and their positions and segments, start i32 [1].
+ * rows. Inputs: pixels of patches, their positions and segments, start i32 [1].
  */
 export function fillFeatures(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, rows: number): Graph {
   const { graph } = scope;
@@ -88,12 +88,12 @@ export function fillFeatures(scope: Scope, config: Qwen2VLConfig, bucket: Bucket
 
 function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, patchRow: number): Value {
   const { graph } = scope;
-  const { inChannels, temporalPatchSize, patchSize } = config.vision;
+  const { inChannels, patchSize } = config.vision;
   return visionTower(
     scope,
     config,
     {
-      patches: graph.input('patches', [patches, inChannels * temporalPatchSize * patchSize ** 2], 'f32'),
+      pixels: graph.input('pixels', [patches, inChannels * patchSize ** 2], 'u8'),
       rows: graph.input('patch_rows', [patches], 'i32'),
       columns: graph.input('patch_columns', [patches], 'i32'),
       segments: graph.input('patch_segments', [patches], 'i32'),
@@ -104,7 +104,7 @@ function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, pat
 
 /**
  * Σ weights · cross-entropy over the label rows of a packed batch, f32 [].
- * Inputs: ids, positions [3, T], segments, image_index, patches and their positions and segments, label_rows i32 [M]
+ * Inputs: ids, positions [3, T], segments, image_index, pixels of patches, their positions and segments, label_rows i32 [M]
  * (the hidden rows that predict), targets i32 [M], weights f32 [M] (0 for padding).
  */
 export function packedLoss(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, headTrained: boolean): Value {

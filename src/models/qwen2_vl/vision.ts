@@ -5,20 +5,24 @@ import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { attention } from '../../ops/attention.ts';
 import { cast } from '../../ops/cast.ts';
+import { div } from '../../ops/div.ts';
+import { literal } from '../../ops/elementwise.ts';
 import { gelu } from '../../ops/gelu.ts';
 import { layerNorm } from '../../ops/layer_norm.ts';
 import { matmul } from '../../ops/matmul.ts';
+import { reduceSum } from '../../ops/reduce_sum.ts';
 import { reshape } from '../../ops/reshape.ts';
 import { rope } from '../../ops/rope.ts';
 import { split } from '../../ops/split.ts';
-import type { Qwen2VLConfig } from './config.ts';
+import { sub } from '../../ops/sub.ts';
+import { PIXEL_DEVIATION, PIXEL_MEAN, type Qwen2VLConfig } from './config.ts';
 
 const LAYER_NORM_EPS = 1e-6;
 const ROPE_THETA = 10000;
 
 export interface VisionInputs {
-  /** f32 [P, channels·temporal·patch²] */
-  patches: Value;
+  /** u8 [P, channels·patch²]: each pixel of a still image once */
+  pixels: Value;
   /** i32 [P]: each patch's row and column in its image's grid */
   rows: Value;
   columns: Value;
@@ -26,10 +30,20 @@ export interface VisionInputs {
   segments: Value;
 }
 
+/** Bytes u8 [P, 3·patch²] in the units that models see, f32: (x / 255 − mean) / deviation, as transformers rounds it. */
+export function normalised(pixels: Value): Value {
+  const [patches, width] = pixels.shape as [number, number];
+  const ofChannels = (values: number[]) => pixels.graph.constant(Float32Array.from(values), [3, 1], 'f32');
+  const bytes = reshape(cast(pixels, 'f32'), [patches, 3, width / 3]);
+  const rescaled = div(bytes, literal(bytes, 255));
+  const units = div(sub(rescaled, ofChannels(PIXEL_MEAN)), ofChannels(PIXEL_DEVIATION));
+  return reshape(units, [patches, width]);
+}
+
 /** Image features [P / merge², H]; `row` is the block of patches that no image crosses. */
 export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionInputs, row: number): Value {
   const { embedDim, heads, depth, mlpRatio, mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
-  const patches = inputs.patches.shape[0] as number;
+  const [patches, width] = inputs.pixels.shape as [number, number];
   const headDim = embedDim / heads;
   const norm = (x: Value, name: string) =>
     layerNorm(x, scope.weight(`${name}.weight`, [embedDim]), scope.weight(`${name}.bias`, [embedDim]), LAYER_NORM_EPS);
@@ -46,8 +60,10 @@ export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionI
     patchSize,
     patchSize,
   ]);
-  const pixels = cast(inputs.patches, scope.compute);
-  let x = matmul(pixels, reshape(kernel, [embedDim, pixels.shape[1] as number]), { transB: true });
+  // Every frame of a patch shows the same still image, so its product is one with the sum of the frames' kernels.
+  const still = reduceSum(reshape(kernel, [embedDim, inChannels, temporalPatchSize, patchSize ** 2]), [2]);
+  const pixels = cast(normalised(inputs.pixels), scope.compute);
+  let x = matmul(pixels, reshape(still, [embedDim, width]), { transB: true });
   for (let i = 0; i < depth; i++) {
     const block = `visual.blocks.${i}`;
     scope.graph.checkpoint(x);
@@ -69,8 +85,7 @@ export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionI
     });
     x = add(x, scope.linear(gelu(inner, 'quick'), { name: `${block}.mlp.fc2`, out: embedDim, bias: true }));
   }
-  const width = embedDim * mergeSize ** 2;
-  const merged = reshape(norm(x, 'visual.merger.ln_q'), [patches / mergeSize ** 2, width]);
-  const inner = scope.linear(merged, { name: 'visual.merger.mlp.0', out: width, bias: true });
+  const merged = reshape(norm(x, 'visual.merger.ln_q'), [patches / mergeSize ** 2, embedDim * mergeSize ** 2]);
+  const inner = scope.linear(merged, { name: 'visual.merger.mlp.0', out: embedDim * mergeSize ** 2, bias: true });
   return scope.linear(gelu(inner, 'erf'), { name: 'visual.merger.mlp.2', out: config.vision.hiddenSize, bias: true });
 }

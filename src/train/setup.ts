@@ -1,0 +1,200 @@
+// What a run is made of, before its first step: samples and their bucket, weights and adapter, and the programs as they
+// fit the machine.
+import { createHash } from 'node:crypto';
+import { dirname, join } from 'node:path';
+import type { OpenedBackend } from '../backends/open.ts';
+import { type Conversation, readConversations } from '../data/conversation.ts';
+import { formulasIn } from '../data/synthetic/formula_lists.ts';
+import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
+import { loadWeights } from '../models/qwen2_vl/load.ts';
+import { chooseBucket } from '../models/qwen2_vl/packing.ts';
+import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
+import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
+import type { Bucket } from '../models/qwen2_vl/programs.ts';
+import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
+import type { Precision } from '../graph/types.ts';
+import type { LoraSpec, ScopeOptions } from '../nn/scope.ts';
+import { InputError } from '../shared/errors.ts';
+import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
+import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
+import { keptFeatures } from './feature_cache.ts';
+import { type Fitting, fitMemory, readingProgram } from './memory.ts';
+import { countSteps } from './plan.ts';
+import type { RunConfig } from './run_schema.ts';
+import { SampleCache } from './sample_cache.ts';
+import { FileSamples, fittingLabelled, type SampleSource, type Stretch } from './samples.ts';
+import { type TrainerOptions, tracePrograms } from './trainer.ts';
+
+export interface Setup {
+  readonly processor: Processor;
+  readonly instruction: Instruction;
+  readonly source: SampleSource;
+  /** the first stretch of the source, as it fits the bucket */
+  readonly first: Stretch;
+  readonly validation: Encoded | null;
+  readonly bucket: Bucket;
+  /** optimiser steps of the whole run */
+  readonly total: number;
+  readonly lora: LoraSpec | null;
+  /** the adapter's settings as they are written */
+  readonly written: LoraSettings;
+  /** states that train */
+  readonly trained: readonly string[];
+  readonly scopeOptions: ScopeOptions;
+  readonly maxNewTokens: number;
+  readonly fitting: Fitting;
+  /** what must be equal to resume */
+  readonly identity: string;
+  close(): Promise<void>;
+}
+
+const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: RunConfig['image']): ImageSizing =>
+  resized_height !== undefined && resized_width !== undefined
+    ? { resizedHeight: resized_height, resizedWidth: resized_width }
+    : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
+
+const tidyingOf = ({ tidy_em }: RunConfig['image']): Tidying | undefined =>
+  tidy_em === undefined ? undefined : { em: tidy_em };
+
+/** Formulas that an evaluation reads in one batch. */
+export const READ_AT_ONCE = 16;
+
+/** Samples of a block where nothing is said: a card takes them as fast as many cores draw them. */
+const BLOCK = { bf16: 4096, f32: 512 } as const;
+
+type DrawSettings = NonNullable<RunConfig['data']['draw']>;
+
+function drawnOptions(
+  { workers, block, formulas, grammar, style, level }: DrawSettings,
+  seed: number,
+  prompt: string,
+  precision: Precision,
+): DrawnOptions {
+  const lists = formulas && { formulas, grammar: grammar ?? 0 };
+  return { draw: { seed, style, level, ...lists }, prompt, block: block ?? BLOCK[precision], workers };
+}
+
+/** Reads or draws the samples, loads the weights, and traces the programs. */
+export async function setUp(config: RunConfig, { backend, precision }: OpenedBackend): Promise<Setup> {
+  const { data, train } = config;
+  const processor = await Processor.load(config.model, sizingOf(config.image), tidyingOf(config.image));
+  const model = processor.config;
+  const instruction: Instruction = { prompt: data.prompt ?? DEFAULT_PROMPT, replaces: data.prompt !== undefined };
+  const cache = await openCache(config, processor);
+  const encode = (rows: readonly Conversation[], title: string): Promise<Encoded> =>
+    encodeRows(rows, processor, instruction, title, cache);
+  const valRows = data.val === undefined ? [] : (await readConversations(data.val)).slice(0, config.eval.count);
+  const val = valRows.length > 0 ? await encode(valRows, 'reading validation') : null;
+  const drawn = data.draw && drawnOptions(data.draw, train.seed, instruction.prompt, precision);
+  const source: SampleSource = drawn
+    ? await DrawnSamples.open(config.model, processor, drawn)
+    : new FileSamples(await encode(await readConversations(data.train!), 'reading'));
+  const close = async (): Promise<void> => {
+    cache?.close();
+    await source.close();
+  };
+  try {
+    const area = model.vision.mergeSize ** 2;
+    const choose = (tokens: number) => chooseBucket(source.sizes, tokens, train.row_tokens, area);
+    const bucket = choose(train.batch_tokens);
+    const first = source.fit(bucket);
+    const validation = val && fittingLabelled(val, bucket);
+    const sizes = first.samples.map(sizeOfSample);
+    const total = countSteps(sizes, bucket, { ...train, maxSteps: train.max_steps });
+
+    const isOpen = (name: string) => !config.freeze[towerOf(name)];
+    const trains = (name: string) => config.method === 'full' && isOpen(name);
+    await loadWeights(config.model, model, backend, (name) => (trains(name) ? 'f32' : precision));
+    const settings: LoraSettings = { ...config.lora, targetModules: config.lora.target_modules };
+    let lora: LoraSpec | null = null;
+    if (config.method === 'lora') {
+      const all = loraSpec(model, settings);
+      lora = { ...all, modules: new Set([...all.modules].filter(isOpen)) };
+      if (lora.modules.size === 0)
+        throw new InputError('lora.target_modules: every module they match is frozen; nothing would train.');
+      initLora(model, lora, train.seed, backend);
+    }
+    // An adapter that skips frozen towers names its modules in full, so that it loads as what it is.
+    const written: LoraSettings = lora
+      ? { ...settings, targetModules: exactTargets(settings, lora, loraSpec(model, settings)) }
+      : settings;
+    const trained = lora
+      ? loraParameters(model, lora).map((p) => p.name)
+      : parameters(model)
+          .map((p) => p.name)
+          .filter(isOpen);
+    if (trained.length === 0)
+      throw new InputError('freeze: vision, merger and text are all frozen; nothing would train. Open one of them.');
+    const wanted: TrainerOptions = {
+      bucket,
+      accumulate: train.accumulate,
+      lora,
+      trained,
+      dropout: config.lora.dropout,
+      seed: train.seed,
+      update: {
+        beta1: train.betas[0],
+        beta2: train.betas[1],
+        eps: train.eps,
+        weightDecay: train.weight_decay,
+        maxGradNorm: train.max_grad_norm,
+      },
+      precision,
+      // Drawn images do not come again.
+      keepFeatures: trained.every((name) => towerOf(name) === 'text')
+        ? keptFeatures(data.draw ? 0 : train.feature_cache, model, precision, sizes)
+        : null,
+      recompute: false,
+    };
+    const scopeOptions = { precision, trained: new Set(trained) };
+    const maxNewTokens = config.eval.max_new_tokens;
+    const prompts = validation?.samples.map(promptOf).sort((a, b) => b.ids.length - a.ids.length);
+    const fitting = fitMemory(backend, wanted, (o) => tracePrograms(backend, model, o), {
+      recompute: train.recompute,
+      limit: train.memory_limit,
+      fewerFeatures: train.feature_cache === undefined,
+      reader: prompts
+        ? readingProgram(backend, model, { ...scopeOptions, lora }, prompts.slice(0, READ_AT_ONCE), maxNewTokens)
+        : null,
+      *smaller() {
+        for (let share = 2; bucket.tokens / share >= train.row_tokens; share *= 2) {
+          const smaller = choose(bucket.tokens / share);
+          const settings = `train.batch_tokens: ${smaller.tokens} with train.accumulate: ${train.accumulate * share}`;
+          yield { settings, options: { ...wanted, bucket: smaller, accumulate: train.accumulate * share } };
+        }
+      },
+    });
+
+    // How a step fits its memory, and how many threads draw, may change when a run is resumed.
+    const numeric = { ...train, recompute: undefined, memory_limit: undefined };
+    const { draw, block } = drawn ?? {};
+    const identity = createHash('sha256')
+      .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
+      .update(JSON.stringify([draw, block, formulasIn(draw?.formulas ?? []), first.samples.map((s) => [s.name, Array.from(s.ids)])]))
+      .digest('hex')
+      .slice(0, 16);
+    return {
+      ...{ processor, instruction, source, first, validation, bucket, total, lora, written, trained },
+      ...{ scopeOptions, maxNewTokens, fitting, identity, close },
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The cache of processed samples, where files are read. */
+async function openCache({ data, model }: RunConfig, processor: Processor): Promise<SampleCache | null> {
+  const file = data.train ?? data.val;
+  if (file === undefined) return null;
+  return SampleCache.open({
+    folder: data.cache ?? join(dirname(file), '.texlens-cache'),
+    limitBytes: data.cache_limit_gb * 1e9,
+    model,
+    processor,
+  });
+}
+
+function exactTargets(settings: LoraSettings, used: LoraSpec, all: LoraSpec): readonly string[] | string {
+  return used.modules.size === all.modules.size ? settings.targetModules : [...used.modules];
+}

@@ -1,0 +1,74 @@
+// Training on formulas that are drawn meanwhile, through the built command line and from the sources.
+import { spawn } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openRun } from '../../src/tracker/reader.ts';
+import { lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
+
+describe('drawn training samples', () => {
+  let home: Workspace;
+  const at = (...parts: string[]) => home.at(...parts);
+  const config = () => at('drawn.yaml');
+
+  beforeAll(async () => {
+    home = await workspace();
+    const run = JSON.parse(await readFile(at('run.yaml'), 'utf8')) as { data: object };
+    // A block of 24 makes two steps, so that a run of eight meets four blocks.
+    const { val, prompt } = run.data as { val: string; prompt: string };
+    const data = { val, prompt, draw: { level: 'easy', block: 24, workers: 1 } };
+    await writeFile(config(), JSON.stringify({ ...run, data }));
+  });
+  afterAll(() => home.remove());
+
+  it('a run killed at any moment and resumed, with more threads, repeats the same losses to the bit', async () => {
+    const whole = await texlens('train', config(), '--json');
+    expect(whole.code, whole.stderr).toBe(0);
+    expect(whole.stderr).toMatch(/drawing, threads: 1, 24\/24/);
+    expect(whole.stderr).toMatch(/samples: 24 \(0 dropped\)/);
+    expect(whole.stderr).toMatch(/validation: 2 samples/);
+    expect(whole.stderr).toMatch(/waited for samples: \d+\.\d % of the time/);
+    expect(lastJson(whole.stdout)).toMatchObject({ steps: 8, dropped: 0, waitShare: expect.any(Number) });
+    const expected = await home.losses('whole');
+    expect(expected).toHaveLength(8);
+    const rows = [...(await openRun(at('whole'))).rows()];
+    expect(rows.flatMap(({ values }) => values['train/epoch'] ?? [])).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    for (const { values } of rows)
+      if (values['train/loss'] !== undefined) expect(values['train/wait_share']).toBeLessThan(1);
+
+    const child = spawn(process.execPath, [MAIN, 'train', config(), '--output', at('killed')], { stdio: 'ignore' });
+    while ((await home.losses('killed')).length < 5) await new Promise((resolve) => setTimeout(resolve, 5));
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+    const resumed = await texlens(
+      ...['train', config(), '--output', at('killed'), '--resume', '--set', 'data.draw.workers=2'],
+    );
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(await home.losses('killed')).toEqual(expected);
+    const adapter = (folder: string) => readFile(at(folder, 'adapter', 'adapter_model.safetensors'));
+    expect((await adapter('killed')).equals(await adapter('whole'))).toBe(true);
+  });
+
+  it('other formulas, or blocks of another size, are refused by --resume', async () => {
+    for (const change of ['data.draw.level=medium', 'data.draw.block=25', 'train.seed=7']) {
+      const { code, stderr } = await texlensHere('train', config(), '--resume', '--set', change);
+      expect(code).toBe(2);
+      expect(stderr).toContain('another configuration');
+    }
+  });
+
+  it('samples that do not fit are dropped, and counted by their reason', async () => {
+    const flags = ['--output', at('narrow'), '--row-tokens', '32', '--max-steps', '2', '--json'];
+    const { code, stdout, stderr } = await texlensHere('train', config(), ...flags);
+    expect(code, stderr).toBe(0);
+    const [, count] = /dropped (\d+) drawn samples: N tokens, more than the 32 of a row\n/.exec(stderr)!;
+    expect(Number(count)).toBeGreaterThan(0);
+    expect(lastJson(stdout)).toMatchObject({ steps: 2, dropped: Number(count) });
+    expect(stderr).toMatch(/dropped drawn sample \d+: \d+ tokens, more than the 32 of a row/);
+  });
+
+  it('when none fits, nothing is trained', async () => {
+    const { code, stderr } = await texlensHere('train', config(), '--output', at('none'), '--row-tokens', '16');
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/no sample fits: drawn sample \d+: \d+ tokens, more than the 16 of a row.*row_tokens/);
+  });
+});
