@@ -72,6 +72,8 @@ export interface Choice {
   /** formulas of the whole list that must have each of its tokens; asked of formulas that are not held out */
   readonly minCount: number;
   readonly unique: boolean;
+  /** formulas to leave out, whatever their spaces and the stop at their end: a test set's */
+  readonly without: readonly CanonicalLabel[];
   /** formulas to hold out */
   readonly heldOut: number;
   readonly seed: number;
@@ -84,6 +86,14 @@ export interface Chosen {
   readonly dropped: ReadonlyMap<string, { count: number; readonly first: string }>;
 }
 
+const SPACES = new Set(['~', '\\,', '\\:', '\\;', '\\!', '\\quad', '\\qquad']);
+
+/** What of a formula stays when spaces and the stop at its end go. */
+function bare(text: string): string {
+  const tokens = text.split(' ').filter((token) => !SPACES.has(token));
+  return tokens.slice(0, /^[.,;]$/.test(tokens.at(-1) ?? '') ? -1 : undefined).join(' ');
+}
+
 /** Chooses from labels; `sources` are their original spellings. */
 export function choose(labels: readonly CanonicalLabel[], sources: readonly string[], choice: Choice): Chosen {
   const dropped = new Map<string, { count: number; readonly first: string }>();
@@ -93,6 +103,7 @@ export function choose(labels: readonly CanonicalLabel[], sources: readonly stri
     dropped.set(reason, entry);
   };
   const fit: string[] = [];
+  const without = new Set(choice.without.flatMap((label) => ('text' in label ? [bare(label.text)] : [])));
   const holders = new Map<string, number>();
   for (const [i, label] of labels.entries()) {
     if ('fault' in label) {
@@ -102,6 +113,7 @@ export function choose(labels: readonly CanonicalLabel[], sources: readonly stri
     const tokens = label.text.split(' ');
     for (const token of new Set(tokens)) holders.set(token, (holders.get(token) ?? 0) + 1);
     if (tokens.length > choice.maxTokens) drop(`more than ${choice.maxTokens} tokens`, label.text);
+    else if (without.has(bare(label.text))) drop('in a list of --without', label.text);
     else fit.push(label.text);
   }
   const heldOut = Random.from(choice.seed)

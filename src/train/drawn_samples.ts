@@ -143,7 +143,8 @@ async function drawBlock(
   told: (done: number) => void = () => {},
 ): Promise<Stretch> {
   const lanes = threads.map((): number[] => []);
-  for (let index = n * block; index < (n + 1) * block; index++) lanes[(formulaOf(draw, index) ?? index) % lanes.length]!.push(index);
+  for (let index = n * block; index < (n + 1) * block; index++)
+    lanes[(formulaOf(draw, index) ?? index) % lanes.length]!.push(index);
   const made = new Array<EncodedSample | Dropped>(block);
   let done = 0;
   const shares = lanes.flatMap((lane, i) =>

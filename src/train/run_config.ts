@@ -227,9 +227,9 @@ function crossFaults(merged: Section): Fault[] {
   if (drawn && get('train.feature_cache') !== undefined) {
     faults.push({ key: 'train.feature_cache', message: 'expected none beside data.draw: no image comes twice' });
   }
-  if (get('data.draw.grammar') !== undefined && get('data.draw.formulas') === undefined) {
-    faults.push({ key: 'data.draw.grammar', message: 'expected data.draw.formulas, which it is the share beside; got nothing' });
-  }
+  for (const key of ['data.draw.grammar', 'data.draw.varied'] as const)
+    if (get(key) !== undefined && get('data.draw.formulas') === undefined)
+      faults.push({ key, message: 'expected data.draw.formulas, which it is a share beside or of; got nothing' });
   const height = get('image.resized_height') !== undefined;
   const width = get('image.resized_width') !== undefined;
   if (height !== width) {

@@ -31,6 +31,8 @@ const draw = z.strictObject({
   formulas: z.array(z.string().min(1)).min(1).optional().describe('a list of files of formulas, one a line'),
   /** share that the grammar makes beside `formulas`; 0 unless given */
   grammar: z.number().min(0).max(1).optional().describe('a share, from 0 to 1'),
+  /** share of the lists' formulas that are varied: variables renamed, parts of others grafted in; 0 unless given */
+  varied: z.number().min(0).max(1).optional().describe('a share, from 0 to 1'),
   style: choice(STYLES, 'printed'),
   level: choice(LEVELS, 'easy'),
   /** samples of a block: each block is drawn while the one before trains */

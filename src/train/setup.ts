@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { type Conversation, readConversations } from '../data/conversation.ts';
 import { formulasIn } from '../data/synthetic/formula_lists.ts';
+import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
 import { chooseBucket } from '../models/qwen2_vl/packing.ts';
@@ -12,7 +13,6 @@ import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
-import type { Precision } from '../graph/types.ts';
 import type { LoraSpec, ScopeOptions } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
@@ -65,12 +65,12 @@ const BLOCK = { bf16: 4096, f32: 512 } as const;
 type DrawSettings = NonNullable<RunConfig['data']['draw']>;
 
 function drawnOptions(
-  { workers, block, formulas, grammar, style, level }: DrawSettings,
+  { workers, block, formulas, grammar, varied, style, level }: DrawSettings,
   seed: number,
   prompt: string,
   precision: Precision,
 ): DrawnOptions {
-  const lists = formulas && { formulas, grammar: grammar ?? 0 };
+  const lists = formulas && { formulas, grammar: grammar ?? 0, varied };
   return { draw: { seed, style, level, ...lists }, prompt, block: block ?? BLOCK[precision], workers };
 }
 
@@ -170,7 +170,14 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
     const { draw, block } = drawn ?? {};
     const identity = createHash('sha256')
       .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
-      .update(JSON.stringify([draw, block, formulasIn(draw?.formulas ?? []), first.samples.map((s) => [s.name, Array.from(s.ids)])]))
+      .update(
+        JSON.stringify([
+          draw,
+          block,
+          formulasIn(draw?.formulas ?? []),
+          first.samples.map((s) => [s.name, Array.from(s.ids)]),
+        ]),
+      )
       .digest('hex')
       .slice(0, 16);
     return {

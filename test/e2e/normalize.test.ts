@@ -72,6 +72,14 @@ describe('normalize', () => {
     expect(await lines('other-held')).not.toEqual(heldOut);
   });
 
+  it('leaves out the formulas of a test set, however they are spelled, spaced and stopped', async () => {
+    await writeFile(at('all.txt'), 'a=b\n{a} = b\\,.\nb=a\n');
+    await writeFile(at('test.txt'), 'a\\;=b,\n');
+    const { code, stdout } = await texlensHere('normalize', at('all.txt'), '--without', at('test.txt'));
+    expect(code).toBe(0);
+    expect(stdout).toBe('b = a\n');
+  });
+
   it('refuses a table without formulas, and --json beside formulas on stdout', async () => {
     await writeFile(at('other.csv'), 'a,b\n1,2\n');
     const table = await texlensHere('normalize', at('other.csv'));

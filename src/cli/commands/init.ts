@@ -23,7 +23,7 @@ export function command(): Command {
     .description('Makes a new Qwen2-VL-architecture model with random weights and a LaTeX tokenizer.')
     .requiredOption('--out <folder>', 'where to write the snapshot')
     .addOption(
-      new Option('--size <size>', 'small: 4 layers of vision and 3 of text; base: 6 and 6, wider')
+      new Option('--size <size>', 'small: 4 layers of vision and 3 of text; base: 8 and 6, wider')
         .choices(['small', 'base'])
         .default('small'),
     )

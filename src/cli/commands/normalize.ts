@@ -13,6 +13,7 @@ interface Flags {
   maxTokens?: number;
   minCount: number;
   unique?: boolean;
+  without?: string[];
   textColumn?: string;
   seed: number;
   workers?: number;
@@ -31,6 +32,7 @@ export function command(): Command {
     .option('--max-tokens <n>', 'leave out formulas of more canonical tokens', whole)
     .option('--min-count <n>', 'leave out formulas with a token that fewer than n formulas have', whole, 1)
     .option('--unique', 'each formula once')
+    .option('--without <files...>', 'leave out the formulas of these lists, a test set’s, however spaced')
     .option('--held-out <file>', 'write a share here, drawn from the different formulas; none of it goes to --out')
     .option('--held-out-count <n>', 'how many; rare tokens may be among them', whole, 1000)
     .option('--seed <n>', 'seed of the draw', whole, 0)
@@ -50,10 +52,13 @@ Examples:
       const names = files.length > 0 ? files : ['-'];
       const sources = (await Promise.all(names.map((file) => readLabels(file, flags.textColumn)))).flat();
       const labels = await canonicalLabels(sources, flags.workers);
+      const excluded = (await Promise.all((flags.without ?? []).map((file) => readLabels(file, flags.textColumn)))).flat();
+      const without = await canonicalLabels(excluded, flags.workers);
       const { kept, heldOut, dropped } = choose(labels, sources, {
         maxTokens: flags.maxTokens ?? Number.POSITIVE_INFINITY,
         minCount: flags.minCount,
         unique: flags.unique ?? false,
+        without,
         heldOut: flags.heldOut === undefined ? 0 : flags.heldOutCount,
         seed: flags.seed,
       });

@@ -4,14 +4,17 @@ import type { Pixels } from '../../formats/png.ts';
 import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
 import { formulaOf, formulasIn, type Mix } from './formula_lists.ts';
-import { type Level, makeFormula } from './grammar.ts';
+import { type Level, makeFormula, tokensOf } from './grammar.ts';
 import type { Look } from './look.ts';
 import { draw } from './picture.ts';
 import { inkBox, joined, type Typeset } from './placed.ts';
 import { STYLE_SETS, type StyleName } from './style.ts';
-import { typesetOnce } from './typeset_cache.ts';
+import { typesetAnew, typesetOnce } from './typeset_cache.ts';
+import { vary } from './vary.ts';
 
 export interface DrawOptions extends Mix {
+  /** share of the lists' samples whose formula is a variation of its line (vary.ts); 0 unless told */
+  readonly varied?: number;
   readonly style: StyleName;
   /** of the grammar's formulas */
   readonly level: Level;
@@ -68,16 +71,20 @@ async function attemptSample(
   attempt: number,
 ): Promise<DrawnSample | Undrawn> {
   const random = Random.from(STREAM, options.seed, index, attempt);
-  const latex = line === undefined ? makeFormula(random, options.level) : lineAt(options, line + attempt);
-  const set = STYLE_SETS[options.style];
-  const look = set.look(random);
+  const listed = line === undefined ? makeFormula(random, options.level) : lineAt(options, line + attempt);
+  const isVaried = line !== undefined && random.float() < (options.varied ?? 0);
+  const latex = isVaried ? varied(options, listed, random) : listed;
+  // What is drawn once need not be kept.
+  const set = isVaried ? typesetAnew : typesetOnce;
+  const styles = STYLE_SETS[options.style];
+  const look = styles.look(random);
   // Half of the hands write plain letters, without the feet and hooks of a printed italic.
   const plain = look.hand !== undefined && random.float() < 0.5 && !ALIKE.test(latex);
-  let formula = await typesetOnce(plain ? `\\mathsf { ${latex} }` : latex, look.font);
+  let formula = await set(plain ? `\\mathsf { ${latex} }` : latex, look.font);
   // A font may lack a glyph.
-  if ('fault' in formula) formula = await typesetOnce(latex, 'modern');
+  if ('fault' in formula) formula = await set(latex, 'modern');
   if ('fault' in formula) return { fault: 'formula that cannot be set', detail: formula.fault };
-  const limits = (options.level === 'hard' ? set.limitsHard : undefined) ?? set.limits;
+  const limits = (options.level === 'hard' ? styles.limitsHard : undefined) ?? styles.limits;
   const page = await numbered(formula, look);
   const picture = draw(page, look, limits, random, await wordsOf(look));
   if (picture === undefined)
@@ -86,6 +93,12 @@ async function attemptSample(
       detail: `${latex} in ${limits.width[1]} × ${limits.height[1]} pixels`,
     };
   return { latex, ...picture };
+}
+
+/** A variation of a line; a random other one lends its parts. */
+function varied(options: DrawOptions, latex: string, random: Random): string {
+  const other = lineAt(options, random.int(2 ** 31));
+  return vary(tokensOf(latex), tokensOf(other), random).join(' ');
 }
 
 function lineAt({ formulas = [] }: DrawOptions, line: number): string {

@@ -16,7 +16,17 @@ export interface Fault {
 const kept = new Map<string, Typeset | Fault>();
 let bytes = 0;
 
-/** The formula set in a font, or why it cannot be. */
+/** The formula set in a font, or why it cannot be; nothing is kept of it. */
+export async function typesetAnew(latex: string, font: Font): Promise<Typeset | Fault> {
+  try {
+    return await typeset(latex, font);
+  } catch (error) {
+    if (error instanceof InputError) return { fault: messageOf(error) };
+    throw error;
+  }
+}
+
+/** The same, kept for the next time. */
 export async function typesetOnce(latex: string, font: Font): Promise<Typeset | Fault> {
   const key = `${font}:${latex}`;
   let entry = kept.get(key);
@@ -26,12 +36,7 @@ export async function typesetOnce(latex: string, font: Font): Promise<Typeset | 
     kept.set(key, entry);
     return entry;
   }
-  try {
-    entry = await typeset(latex, font);
-  } catch (error) {
-    if (!(error instanceof InputError)) throw error;
-    entry = { fault: messageOf(error) };
-  }
+  entry = await typesetAnew(latex, font);
   if (!kept.has(key)) bytes += sizeOf(key, entry);
   kept.set(key, entry);
   for (const [oldest, its] of kept) {

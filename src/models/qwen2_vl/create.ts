@@ -31,13 +31,13 @@ export const SMALL: ModelSize = {
 
 /** Reads real formulas, after a training of hours on one card. */
 export const BASE: ModelSize = {
-  hidden: 320,
-  intermediate: 960,
+  hidden: 384,
+  intermediate: 1024,
   layers: 6,
-  heads: 5,
-  kvHeads: 5,
+  heads: 6,
+  kvHeads: 2,
   visionWidth: 256,
-  visionDepth: 6,
+  visionDepth: 8,
   visionHeads: 4,
 };
 
