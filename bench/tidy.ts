@@ -7,19 +7,20 @@ import { openBackend } from '../src/backends/open.ts';
 import { readConversations } from '../src/data/conversation.ts';
 import { grade, score } from '../src/eval/metrics.ts';
 import { decodeImage, type RgbImage } from '../src/formats/image.ts';
-import { encodePng } from '../src/formats/png.ts';
+import { encodePng, type Pixels } from '../src/formats/png.ts';
 import { components } from '../src/formats/tidy/components.ts';
 import { inkLimit, levelsOf, stretch } from '../src/formats/tidy/contrast.ts';
 import { decodePicture } from '../src/formats/tidy/decode.ts';
 import { flatten } from '../src/formats/tidy/flatten.ts';
 import { frame } from '../src/formats/tidy/frame.ts';
-import { darkOnLight } from '../src/formats/tidy/grey.ts';
+import { darkOnLight, type Grey } from '../src/formats/tidy/grey.ts';
 import { opaque } from '../src/formats/tidy/opaque.ts';
 import { findWriting } from '../src/formats/tidy/text_size.ts';
-import { tidy, whole } from '../src/formats/tidy/tidy.ts';
+import { tidy } from '../src/formats/tidy/tidy.ts';
 import { GENERATE_DEFAULTS, Generator } from '../src/generate/generator.ts';
 import { readAll } from '../src/generate/read.ts';
-import { defaultModel, imagePrompt, loadModel } from '../src/models/qwen2_vl/session.ts';
+import { smartResize } from '../src/models/qwen2_vl/processor.ts';
+import { imagePrompt, loadModel } from '../src/models/qwen2_vl/session.ts';
 import { DEFAULT_PROMPT } from '../src/train/dataset.ts';
 import { coloured, jpeg, mapped, padded, photographed, scaled, transparent } from '../test/pictures.ts';
 import { round } from './statistics.ts';
@@ -29,7 +30,7 @@ const { positionals, values } = parseArgs({
   options: {
     count: { type: 'string', default: '100' },
     em: { type: 'string', default: '28' },
-    model: { type: 'string' },
+    model: { type: 'string', default: 'models/base' },
     device: { type: 'string', default: 'cpu' },
   },
 });
@@ -37,6 +38,7 @@ const [data] = positionals;
 if (data === undefined) throw new Error('name the conversation JSON of the held-out formulas');
 
 const png = ({ rgb, width, height }: RgbImage): Buffer => encodePng({ pixels: rgb, width, height, channels: 3 });
+const grey = ({ data, ...size }: Grey): Pixels => ({ ...size, pixels: data, channels: 1 });
 
 const VARIANTS: Readonly<Record<string, (image: RgbImage) => Buffer | Promise<Buffer>>> = {
   'as it is': png,
@@ -59,36 +61,41 @@ function rgba(image: RgbImage, level: number): Promise<Buffer> {
 
 const opened = await openBackend({ device: values.device as 'cpu' });
 const { backend, precision } = opened;
-const folder = values.model ?? (await defaultModel(undefined));
-const model = await loadModel(folder, undefined, backend, { tidy: false, fallbackPrompt: DEFAULT_PROMPT, precision });
+const model = await loadModel(values.model, undefined, backend, {
+  tidy: false,
+  fallbackPrompt: DEFAULT_PROMPT,
+  precision,
+});
 const { processor } = model;
+const { sizing } = processor;
+if (!('minPixels' in sizing)) throw new Error('the model resizes to one size; expected pixel limits');
 const { patchSize, mergeSize } = processor.config.vision;
-if (!('minPixels' in processor.sizing)) throw new Error('the model resizes to one size; expected pixel limits');
-const limits = { ...processor.sizing, factor: patchSize * mergeSize };
+const sides = (height: number, width: number): [number, number] =>
+  smartResize(height, width, patchSize * mergeSize, sizing.minPixels, sizing.maxPixels);
 
 /** Each step with those before it; `tidy` itself, for each em, comes last. */
 type Step = (bytes: Buffer) => Buffer | Promise<Buffer>;
 const STEPS: Readonly<Record<string, Step>> = {
   none: (bytes) => bytes,
-  colours: async (bytes) => png(whole(darkOnLight(opaque(await decodePicture(bytes, 'picture'))))),
-  'and light': async (bytes) => png(whole(await evenly(bytes))),
+  colours: async (bytes) => encodePng(grey(darkOnLight(opaque(await decodePicture(bytes, 'picture'))))),
+  'and light': async (bytes) => encodePng(grey(await evenly(bytes))),
   'and cut': async (bytes) => {
     const even = await evenly(bytes);
     const levels = levelsOf(even);
     const writing = levels && findWriting(components(even, inkLimit(levels)), even);
-    return png(levels && writing ? frame(even, levels, writing, { ...limits, em: writing.em }) : whole(even));
+    return encodePng(levels && writing ? frame(even, levels, writing, { sides, em: writing.em }) : grey(even));
   },
   ...Object.fromEntries(
     values.em
       .split(',')
       .map((em): [string, Step] => [
         `and em ${em}`,
-        async (bytes) => png(tidy(await decodePicture(bytes, 'picture'), { ...limits, em: Number(em) })),
+        async (bytes) => encodePng(tidy(await decodePicture(bytes, 'picture'), { sides, em: Number(em) })),
       ]),
   ),
 };
 
-async function evenly(bytes: Buffer): Promise<ReturnType<typeof flatten>> {
+async function evenly(bytes: Buffer): Promise<Grey> {
   const even = flatten(darkOnLight(opaque(await decodePicture(bytes, 'picture'))));
   const levels = levelsOf(even);
   return levels ? stretch(even, levels) : even;
@@ -124,4 +131,4 @@ for (const [variant, make] of Object.entries(VARIANTS)) {
   console.log(`${variant.padEnd(28)}${told.join('')}`);
 }
 await generator.dispose();
-console.log(JSON.stringify({ model: folder, data, count: rows.length, results }));
+console.log(JSON.stringify({ model: values.model, data, count: rows.length, results }));

@@ -51,6 +51,10 @@ describe('defaults', () => {
       min_pixels: 7840,
       max_pixels: 7840,
     });
+    expect(parseRunConfig(`${MINIMAL}image: {tidy_em: 24}\n`, 'run.yaml').image).toMatchObject({
+      tidy_em: 24,
+      max_pixels: 56448,
+    });
     expect(parseRunConfig(`${MINIMAL}image: {min_pixels: 100000}\n`, 'run.yaml').image.max_pixels).toBe(100000);
   });
 });

@@ -1,62 +1,53 @@
 // The writing cut out with a margin of its own size and brought to the wished em, in one resampling.
-import { type RgbImage, resizeBicubic } from '../image.ts';
+import { resizePixels } from '../image.ts';
+import type { Pixels } from '../png.ts';
 import type { Levels } from './contrast.ts';
 import type { Grey } from './grey.ts';
-import type { Writing } from './text_size.ts';
+import type { Box, Writing } from './text_size.ts';
 
 export interface FrameOptions {
-  /** pixels that the writing's em becomes, where the limits leave room */
+  /** pixels that the writing's em becomes, where the model's limits leave room */
   readonly em: number;
-  /** both sides become multiples of it, by margin alone: nothing is squeezed */
-  readonly factor: number;
-  readonly minPixels: number;
-  readonly maxPixels: number;
+  /** the sides that a model makes of these */
+  readonly sides: (height: number, width: number) => readonly [height: number, width: number];
 }
 
-/** In em of the writing, on every side at least. */
-const MARGIN = 0.4;
-/** Writing this near to the wished em keeps its pixels. */
+/** Margins in em: those between the least and the most are left as they are, others become the usual one. */
+const MARGIN = { least: 0.15, usual: 0.35, most: 0.6 };
+/** Writing this near to the wished em keeps its size. */
 const NEAR = 1.15;
 
-export function frame(picture: Grey, levels: Levels, { box, em }: Writing, options: FrameOptions): RgbImage {
-  const { factor, minPixels, maxPixels } = options;
+export function frame(picture: Grey, levels: Levels, { box, em }: Writing, options: FrameOptions): Pixels {
   const wanted = options.em / em;
-  let scale = wanted < NEAR && wanted > 1 / NEAR ? 1 : wanted;
-  const side = (length: number): number =>
-    Math.max(1, Math.ceil((scale * (length + 2 * MARGIN * em)) / factor)) * factor;
-  const sides = (): [number, number] => [side(box.right - box.left), side(box.bottom - box.top)];
-  let [width, height] = sides();
-  // At the least, one square is left, and the limits are told from it.
-  while (width * height > maxPixels && (width > factor || height > factor)) {
-    scale *= 0.98;
-    [width, height] = sides();
-  }
-  while (width * height < minPixels) {
-    if (width <= height) width += factor;
-    else height += factor;
-  }
-  return resizeBicubic(cut(picture, levels, box, Math.round(width / scale), Math.round(height / scale)), width, height);
+  const scale = wanted < NEAR && wanted > 1 / NEAR ? 1 : wanted;
+  const margin = (found: number): number =>
+    found >= Math.floor(MARGIN.least * em) && found <= MARGIN.most * em ? found : Math.ceil(MARGIN.usual * em);
+  const window = {
+    left: box.left - margin(box.left),
+    top: box.top - margin(box.top),
+    right: box.right + margin(picture.width - box.right),
+    bottom: box.bottom + margin(picture.height - box.bottom),
+  };
+  const cutOut = cut(picture, levels, box, window);
+  const side = (length: number): number => Math.max(1, Math.round(scale * length));
+  const [height, width] = options.sides(side(cutOut.height), side(cutOut.width));
+  return resizePixels(cutOut, width, height);
 }
 
-/** A window of the picture around the middle of a box; beyond the picture is paper, and ink outside the box becomes it. */
-function cut(picture: Grey, { paper, ink }: Levels, box: Writing['box'], width: number, height: number): RgbImage {
+/** A window of the picture; beyond the picture is paper, and ink outside the writing's box becomes it. */
+function cut(picture: Grey, { paper, ink }: Levels, box: Box, window: Box): Pixels {
   const faint = paper - 0.12 * (paper - ink);
-  const left = Math.round((box.left + box.right - width) / 2);
-  const top = Math.round((box.top + box.bottom - height) / 2);
-  const rgb = new Uint8Array(width * height * 3);
-  for (let y = 0, at = 0; y < height; y++) {
-    const v = y + top;
+  const [width, height] = [window.right - window.left, window.bottom - window.top];
+  const pixels = new Uint8Array(width * height);
+  for (let v = window.top, at = 0; v < window.bottom; v++) {
     const inRows = v >= box.top - 2 && v < box.bottom + 2;
-    for (let x = 0; x < width; x++) {
-      const u = x + left;
+    for (let u = window.left; u < window.right; u++) {
       const isInside = u >= 0 && v >= 0 && u < picture.width && v < picture.height;
       let value = isInside ? picture.data[v * picture.width + u]! : paper;
       // Two pixels around the box are its soft edge.
       if (value < faint && !(inRows && u >= box.left - 2 && u < box.right + 2)) value = paper;
-      rgb[at++] = value;
-      rgb[at++] = value;
-      rgb[at++] = value;
+      pixels[at++] = value;
     }
   }
-  return { width, height, rgb };
+  return { width, height, pixels, channels: 1 };
 }

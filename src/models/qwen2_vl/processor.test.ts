@@ -117,6 +117,29 @@ describe('images', () => {
     await expect(processor.image(strip, 'strip.png')).rejects.toBeInstanceOf(InputError);
   });
 
+  test('a picture and its negative have one set of patches when they are tidied, and else two', async () => {
+    const cross = (paper: number): Promise<Buffer> => {
+      const pixels = Buffer.alloc(200 * 60, paper);
+      for (let i = 20; i < 40; i++) pixels.fill(255 - paper, i * 200 + 90, i * 200 + 93);
+      for (let i = 29; i < 32; i++) pixels.fill(255 - paper, i * 200 + 80, i * 200 + 104);
+      return sharp(pixels, { raw: { width: 200, height: 60, channels: 1 } })
+        .png()
+        .toBuffer();
+    };
+    const sizing = { minPixels: 784, maxPixels: 1_003_520 };
+    for (const [tidying, same] of [
+      [{ em: 28 }, true],
+      [undefined, false],
+    ] as const) {
+      const sized = await Processor.load(folder, sizing, tidying);
+      const [positive, negative] = [await sized.image(await cross(255)), await sized.image(await cross(0))];
+      expect(positive.grid).toEqual(negative.grid);
+      expect(Buffer.compare(positive.pixels, negative.pixels) === 0).toBe(same);
+      // Margins of some 80 pixels are cut.
+      expect(positive.grid[2] < 10).toBe(same);
+    }
+  });
+
   test('an explicit size of more than a million pixels is kept', async () => {
     const sized = await Processor.load(folder, { resizedHeight: 1120, resizedWidth: 1400 });
     expect((await sized.image(join(golden, 'images', 'one.png'))).grid).toEqual([1, 80, 100]);

@@ -169,46 +169,38 @@ export class Processor {
     source: string | Uint8Array,
     name = typeof source === 'string' ? source : 'image',
   ): Promise<ResizedImage> {
-    const framing = this.framing();
-    return this.sized(asPixels(await (framing ? tidyImage(source, name, framing) : decodeImage(source, name))), name);
+    if (!this.tidying) return this.picture(asPixels(await decodeImage(source, name)), name);
+    return this.patches(await tidyImage(source, name, { ...this.tidying, sides: this.sides(name) }));
   }
 
   /** The same of a picture that is decoded already. */
   picture(picture: Pixels, name = 'image'): ResizedImage {
-    const framing = this.framing();
-    return this.sized(framing ? asPixels(tidy({ ...picture, data: picture.pixels }, framing)) : picture, name);
+    const sides = this.sides(name);
+    if (this.tidying) return this.patches(tidy({ ...picture, data: picture.pixels }, { ...this.tidying, sides }));
+    const [height, width] = sides(picture.height, picture.width);
+    return this.patches(resizePixels(picture, width, height));
   }
 
-  private framing(): FrameOptions | undefined {
+  /** The sides that an image is resized to, which errors call by its name. */
+  private sides(name: string): FrameOptions['sides'] {
+    const { sizing } = this;
     const { patchSize, mergeSize } = this.config.vision;
-    const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
-    return this.tidying && { ...this.tidying, ...limits, factor: patchSize * mergeSize };
-  }
-
-  private sized(picture: Pixels, name: string): ResizedImage {
-    const { patchSize, mergeSize } = this.config.vision;
-    const factor = patchSize * mergeSize;
-    const limits = 'minPixels' in this.sizing ? this.sizing : EXPLICIT_LIMITS;
-    let target: [number, number];
-    try {
-      target =
-        'minPixels' in this.sizing
-          ? smartResize(picture.height, picture.width, factor, limits.minPixels, limits.maxPixels)
-          : smartResize(
-              this.sizing.resizedHeight,
-              this.sizing.resizedWidth,
-              factor,
-              limits.minPixels,
-              limits.maxPixels,
-            );
-    } catch (error) {
-      throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
-    }
-    const [height, width] = target;
-    return {
-      grid: [1, height / patchSize, width / patchSize],
-      pixels: patchify(resizePixels(picture, width, height), this.config.vision),
+    const [limits, fixed] =
+      'minPixels' in sizing ? [sizing, null] : [EXPLICIT_LIMITS, [sizing.resizedHeight, sizing.resizedWidth] as const];
+    return (...found) => {
+      const [height, width] = fixed ?? found;
+      try {
+        return smartResize(height, width, patchSize * mergeSize, limits.minPixels, limits.maxPixels);
+      } catch (error) {
+        throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
+      }
     };
+  }
+
+  private patches(picture: Pixels): ResizedImage {
+    const { patchSize } = this.config.vision;
+    const grid: Grid = [1, picture.height / patchSize, picture.width / patchSize];
+    return { grid, pixels: patchify(picture, this.config.vision) };
   }
 
   /** Ids of a user turn with one placeholder an image; those of the last one are kept, for samples mostly ask the same. */
