@@ -102,7 +102,8 @@ if (device === 'cpu') {
       });
       // One token that wins by a hair may go the other way, and all after it differ.
       const same = card.readings.filter((latex, i) => latex === cpu.readings[i]).length;
-      if (same < 0.75 * cpu.readings.length) faults.push(`${dtype}: ${same} of ${cpu.readings.length} readings are the CPU's`);
+      if (same < 0.75 * cpu.readings.length)
+        faults.push(`${dtype}: ${same} of ${cpu.readings.length} readings are the CPU's`);
       results[dtype] = { ...card, sameReadings: same };
       console.log(`${dtype}: ${JSON.stringify(results[dtype])}`);
     } catch (error) {

@@ -15,6 +15,7 @@ import { type DeviceName, openBackend } from '../src/backends/open.ts';
 import type { Precision } from '../src/graph/types.ts';
 import { readConfig } from '../src/models/qwen2_vl/config.ts';
 import { loadWeights } from '../src/models/qwen2_vl/load.ts';
+import { hubName } from '../src/models/qwen2_vl/parameters.ts';
 import { compareCurves, ownCurve } from './cuda/curve.ts';
 import { drawSamples, readSamples, writePatches } from './cuda/drawn.ts';
 import { type Errors, gradientErrors } from './cuda/gradients.ts';
@@ -72,7 +73,15 @@ function runPeer(): void {
   const curve = { steps: values.steps, 'per-step': values['per-step'], lr: values.lr, rank: values.rank };
   const named = Object.entries({ ...flags, ...curve }).flatMap(([name, value]) => [`--${name}`, value]);
   const parts = values['peer-parts'].split(',');
-  const args = [script, folder, ...parts, ...named, ...(values.tiny ? ['--tiny'] : []), '--seeds', ...seeds.map(String)];
+  const args = [
+    script,
+    folder,
+    ...parts,
+    ...named,
+    ...(values.tiny ? ['--tiny'] : []),
+    '--seeds',
+    ...seeds.map(String),
+  ];
   const { status, error } = spawnSync(values.python, args, { stdio: 'inherit' });
   if (status !== 0) throw new Error(`${values.python} ${args.join(' ')}: ${error?.message ?? `exit code ${status}`}`);
 }
@@ -90,17 +99,13 @@ const median = (numbers: Iterable<number>): number => {
 };
 
 /** Our errors, and over those of every way in which the peer trains: 1.5 is the most that is allowed. */
-async function beside({ loss, logits, sameToken, gradients }: Errors, isHeld: boolean): Promise<unknown> {
+async function beside({ loss, logits, sameToken, gradients }: Errors): Promise<unknown> {
   const worst = [...gradients].reduce((most, one) => (one[1] > most[1] ? one : most));
   const own = { loss, logits, sameToken, median: median(gradients.values()), worst: worst[1], worstName: worst[0] };
-  if (!isHeld) return own;
   const peers = await readJson<Record<string, Peer>>('peer.json');
   const ratios = Object.entries(peers).map(([way, peer]) => {
     const theirs = new Map(
-      Object.entries(peer.gradients).map(([key, error]) => [
-        key.replace(/^base_model\.model\.model\.language_model\./, 'model.'),
-        error,
-      ]),
+      Object.entries(peer.gradients).map(([key, error]) => [hubName(key.replace('base_model.model.', '')), error]),
     );
     const each = [...gradients].map(([name, error]) => {
       const other = theirs.get(name);
@@ -130,7 +135,7 @@ async function run(): Promise<void> {
     });
   if (wanted.includes('ready')) {
     // Processes of their own: with nothing compiled yet, and again.
-    const env = { ...process.env, XDG_CACHE_HOME: join(folder, `cache-${Date.now()}`) };
+    process.env.XDG_CACHE_HOME = join(folder, `cache-${Date.now()}`);
     for (const name of ['ready cold', 'ready warm'])
       await attempt(name, async () => {
         const args = [
@@ -142,7 +147,7 @@ async function run(): Promise<void> {
           '--per-step',
           values['per-step'],
         ];
-        return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8', env })) as unknown;
+        return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as unknown;
       });
   }
   if (!['gradients', 'greedy', 'curve'].some((part) => wanted.includes(part))) return;
@@ -159,7 +164,7 @@ async function run(): Promise<void> {
     });
     if (wanted.includes('gradients'))
       await attempt(`gradients ${precision}`, async () =>
-        beside(await gradientErrors(backend, config, folder, few, precision), precision === 'bf16'),
+        beside(await gradientErrors(backend, config, folder, few, precision)),
       );
     if (wanted.includes('greedy'))
       await attempt(`greedy ${precision}`, async () => {
@@ -179,14 +184,21 @@ async function run(): Promise<void> {
   if (device !== 'cpu') await both('bf16');
   if (wanted.includes('curve'))
     await attempt('curve', async () => {
-      const settings = { steps: number('steps'), perStep: number('per-step'), lr: number('lr'), rank: number('rank') };
+      const steps = number('steps');
+      const settings = { steps, perStep: number('per-step'), lr: number('lr'), rank: number('rank') };
       const precision = device === 'cpu' ? 'f32' : 'bf16';
       if (device === 'cpu') await loadWeights(join(folder, 'model'), config, backend);
       const started = performance.now();
       const ours = await ownCurve(backend, config, samples, { ...settings, seed: 1, precision });
       const seconds = (performance.now() - started) / 1000;
       console.log(`curve, ours: ${JSON.stringify(ours.map((loss) => Number(loss.toFixed(4))))}`);
-      const peers = await Promise.all(seeds.map((seed) => readJson<number[]>(`curve.${seed}.json`)));
+      const written = await Promise.allSettled(seeds.map((seed) => readJson<number[]>(`curve.${seed}.json`)));
+      const peers = written.flatMap((one) =>
+        one.status === 'fulfilled' && one.value.length === steps ? [one.value] : [],
+      );
+      if (peers.length < seeds.length)
+        console.log(`curve: ${peers.length} of ${seeds.length} runs of the peer are whole`);
+      if (peers.length < 3) throw new Error('fewer than 3 runs have no spread to speak of');
       const { rows, outside } = compareCurves(ours, peers);
       for (const [w, { ours: loss, mean, sd, limit }] of rows.entries())
         console.log(

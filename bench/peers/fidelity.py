@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -133,13 +134,14 @@ class Data:
         self.pixels = np.memmap(at(o, "patches.f32"), np.float32, "r").reshape(-1, 1176)
         if len(self.pixels) != self.starts[-1]:
             raise SystemExit(f"patches.f32 has {len(self.pixels)} patches, samples.json says {self.starts[-1]}")
+        self.longest = max(len(s["ids"]) for s in self.samples)
         self.device = o.device
 
-    def batch(self, chosen, labels=True):
-        """Samples padded on the right; without labels, the prompt of one."""
+    def batch(self, chosen, labels=True, width=0):
+        """Samples padded on the right, to `width` tokens at least; without labels, the prompt of one."""
         xs = [self.samples[i] for i in chosen]
         ids = [x["ids"] if labels else x["ids"][: x["labelStart"]] for x in xs]
-        n = max(map(len, ids))
+        n = max(width, *map(len, ids))
         table = torch.full((len(xs), n), PAD)
         mask = torch.zeros((len(xs), n), dtype=torch.long)
         targets = torch.full((len(xs), n), -100)
@@ -176,6 +178,11 @@ def exact_float32():
     torch.set_float32_matmul_precision("highest")
 
 
+def plain_attention(on):
+    """Attention as products, which have no shortcuts in float32."""
+    return sdpa_kernel(SDPBackend.MATH) if on else contextlib.nullcontext()
+
+
 def step(o, data, model, autocast):
     """Loss, logits [labels, V] that predict the label tokens and gradients by name of the first samples as one batch."""
     batch = data.batch(range(o.count))
@@ -196,7 +203,8 @@ def relative(x, truth):
 def gradients(o):
     exact_float32()
     data, model = Data(o), base(o)
-    loss, logits, grads = step(o, data, adapted(o, model, torch.float32, True), False)
+    with plain_attention(True):
+        loss, logits, grads = step(o, data, adapted(o, model, torch.float32, True), False)
     if len(grads) != 2 * len(TARGETS) * (2 if o.tiny else 28):
         raise SystemExit(f"{len(grads)} gradients: not those of every LoRA module")
     keep = {"logits": logits, "loss": torch.tensor([loss])} | {"grad." + n.replace(".default.", "."): g for n, g in grads.items()}
@@ -227,8 +235,9 @@ def greedy(o):
         found[name] = []
         for i in range(o.prompts):
             prompt = data.batch([i], labels=False)
-            out = model.generate(**prompt, max_new_tokens=o.new_tokens, do_sample=False, eos_token_id=None, pad_token_id=PAD,
-                                 use_cache=True)
+            with plain_attention(dtype == torch.float32):
+                out = model.generate(**prompt, max_new_tokens=o.new_tokens, do_sample=False, eos_token_id=None, pad_token_id=PAD,
+                                     use_cache=True)
             found[name].append(out[0, prompt["input_ids"].shape[1] :].tolist())
         with open(at(o, "greedy.json"), "w") as f:
             json.dump(found, f)
@@ -252,7 +261,8 @@ def curve(o, seed):
             order = random.permutation(len(data.samples)).tolist()
         chosen, order = order[: o.per_step], order[o.per_step :]
         with cast(o, True):
-            loss = model(**data.batch(chosen)).loss
+            # Batches of one size, for three processes share the card's memory.
+            loss = model(**data.batch(chosen, width=data.longest)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(params, 1.0)
         optimiser.step()

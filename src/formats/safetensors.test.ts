@@ -45,6 +45,18 @@ describe('reading and writing', () => {
     await opened.close();
   });
 
+  test('a tensor that is read in several parts comes back as it was', async () => {
+    const path = join(scratch, 'large.safetensors');
+    // a part of 32 MiB and the beginning of another, after a tensor that shifts them
+    const data = Float32Array.from({ length: (33 * 2 ** 20) / 4 }, (_, i) => i);
+    const shape = [data.length];
+    await writeSafetensors(path, new Map([...tensors, ['large', { shape, data }]]), { dtype: 'F32' });
+    const opened = await SafetensorsFile.open(path);
+    const read = await opened.read('large');
+    await opened.close();
+    expect(Buffer.compare(new Uint8Array(read.buffer), new Uint8Array(data.buffer))).toBe(0);
+  });
+
   test('a failed write leaves the old file and no other', async () => {
     const place = folder('atomic');
     const path = join(place, 'x.safetensors');
