@@ -167,7 +167,7 @@ export class Generator {
       last[b] = start + ids.length - 1;
       for (let i = 0; i < ids.length; i++) places[b * filled + i] = start + i;
     });
-    return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
+    return program.run({ ...packedInputs(this.config, bucket, placed, 0, this.options.precision), last, places });
   }
 
   /** One step whose tokens the host chooses from the logits. */

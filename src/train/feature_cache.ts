@@ -74,7 +74,7 @@ export class FeatureCache {
       const base = keeps ? this.used : passing;
       if (keeps) this.used += rows;
       else passing += rows;
-      const inputs = patchInputs(this.config, this.options.bucket, placed);
+      const inputs = patchInputs(this.config, this.options.bucket, placed, this.options.precision);
       runs.push(this.program.run({ ...inputs, start: Int32Array.of(base) }));
       for (const [sample, at] of made) {
         const own = at.map((patch) => patch + base * area);

@@ -141,7 +141,8 @@ export class Trainer {
       sample: own[i]!,
       patchStarts: features?.starts[i] ?? p.patchStarts,
     }));
-    const inputs = packedInputs(this.config, lossBucket(this.config, this.options), placed, weight);
+    const bucket = lossBucket(this.config, this.options);
+    const inputs = packedInputs(this.config, bucket, placed, weight, this.options.precision);
     return { inputs, runs: features?.runs ?? [] };
   }
 

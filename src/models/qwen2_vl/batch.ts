@@ -1,5 +1,6 @@
 // Turns placed samples into the input tensors of a packed program.
 import type { Tensors } from '../../backends/contract.ts';
+import { hostArray, type Precision } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
 import { mropePositions, visionPositions } from './positions.ts';
@@ -29,15 +30,16 @@ export interface PlacedImage {
   readonly start: number;
 }
 
-/** Inputs patches, patch_rows, patch_columns and patch_segments of images in vision rows. */
+/** Inputs patches, in what is computed in, patch_rows, patch_columns and patch_segments of images in vision rows. */
 export function patchInputs(
   config: Qwen2VLConfig,
   { patches, patchRow }: Pick<Bucket, 'patches' | 'patchRow'>,
   placed: readonly PlacedImage[],
+  precision: Precision = 'f32',
 ): Tensors {
   const { mergeSize, patchSize, temporalPatchSize, inChannels } = config.vision;
   const width = inChannels * temporalPatchSize * patchSize ** 2;
-  const pixels = new Float32Array(patches * width);
+  const pixels = hostArray({ dtype: precision, shape: [patches * width] }) as Float32Array | Uint16Array;
   const rows = new Int32Array(patches);
   const columns = new Int32Array(patches);
   const segments = new Int32Array(patches);
@@ -69,6 +71,7 @@ export function packedInputs(
   bucket: Bucket,
   placed: readonly PlacedSample[],
   weight: number,
+  precision: Precision = 'f32',
 ): Tensors {
   const { tokens, labels } = bucket;
   const area = config.vision.mergeSize ** 2;
@@ -119,7 +122,7 @@ export function packedInputs(
     positions,
     segments,
     image_index: imageIndex,
-    ...(bucket.features ? {} : patchInputs(config, bucket, images)),
+    ...(bucket.features ? {} : patchInputs(config, bucket, images, precision)),
     label_rows: labelRows,
     targets,
     weights,

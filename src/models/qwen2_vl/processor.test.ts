@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { f32ToBf16 } from '../../formats/half.ts';
 import { InputError } from '../../shared/errors.ts';
 import { type Grid, mropePositions, visionPositions } from './positions.ts';
 import { type ImageSizing, Processor, patchify, smartResize } from './processor.ts';
@@ -87,6 +88,9 @@ describe('images', () => {
         file,
       ).toEqual(want.values.map(([, value]) => Math.fround(value)));
       expect(createHash('sha256').update(patches).digest('hex'), file).toBe(want.patches);
+      const brain = new Uint16Array(patches.length);
+      patchify(image, sized.config, brain, 0);
+      expect(Buffer.compare(Buffer.from(brain.buffer), Buffer.from(f32ToBf16(patches).buffer)), file).toBe(0);
     }
   });
 

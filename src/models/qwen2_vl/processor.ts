@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { chatPrompt, loadTemplate } from '../../formats/chat_template.ts';
-import { roundEven } from '../../formats/half.ts';
+import { f32ToBf16, roundEven } from '../../formats/half.ts';
 import { decodeImage, resizeBicubic } from '../../formats/image.ts';
 import { readOptionalJson } from '../../formats/json_file.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
@@ -63,19 +63,24 @@ const LEVELS = Float32Array.from(
   (_, i) => Math.fround(Math.fround((i & 255) * (1 / 255)) - MEAN[i >> 8]!) / STD[i >> 8]!,
 );
 
+/** The same in bfloat16. */
+const BRAIN_LEVELS = f32ToBf16(LEVELS);
+
 /**
- * Writes an image's normalised patches, channels·temporal·patch² floats each, from element `at` of `out` on; element
+ * Writes an image's normalised patches, channels·temporal·patch² numbers each, from element `at` of `out` on; element
  * c·T·p² + t·p² + y·p + x of a patch. A still image fills every temporal slot.
+ * @param out float32, or bfloat16 in whole numbers
  */
 export function patchify(
   image: ResizedImage,
   { vision }: Pick<Qwen2VLConfig, 'vision'>,
-  out: Float32Array,
+  out: Float32Array | Uint16Array,
   at: number,
 ): void {
   const { patchSize: size, mergeSize: merge, temporalPatchSize: frames } = vision;
   const [, rows, columns] = image.grid;
   const { rgb, width } = image; // once: pixels may come from disk
+  const levels = out instanceof Uint16Array ? BRAIN_LEVELS : LEVELS;
   const area = size * size;
   const channel = frames * area;
   for (let blockRow = 0; blockRow < rows; blockRow += merge)
@@ -86,9 +91,9 @@ export function patchify(
           for (let y = 0; y < size; y++) {
             let from = ((r * size + y) * width + c * size) * 3;
             for (let x = 0; x < size; x++, from += 3, to++) {
-              out[to] = LEVELS[rgb[from]!]!;
-              out[to + channel] = LEVELS[256 + rgb[from + 1]!]!;
-              out[to + 2 * channel] = LEVELS[512 + rgb[from + 2]!]!;
+              out[to] = levels[rgb[from]!]!;
+              out[to + channel] = levels[256 + rgb[from + 1]!]!;
+              out[to + 2 * channel] = levels[512 + rgb[from + 2]!]!;
             }
           }
           for (let first = at; first < at + 3 * channel; first += channel)

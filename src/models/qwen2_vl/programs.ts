@@ -93,7 +93,7 @@ function imageFeatures(scope: Scope, config: Qwen2VLConfig, patches: number, pat
     scope,
     config,
     {
-      patches: graph.input('patches', [patches, inChannels * temporalPatchSize * patchSize ** 2], 'f32'),
+      patches: graph.input('patches', [patches, inChannels * temporalPatchSize * patchSize ** 2], scope.compute),
       rows: graph.input('patch_rows', [patches], 'i32'),
       columns: graph.input('patch_columns', [patches], 'i32'),
       segments: graph.input('patch_segments', [patches], 'i32'),

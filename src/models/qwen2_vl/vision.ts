@@ -4,7 +4,6 @@ import { inverseFrequencies, rotaryTables } from '../../nn/rotary.ts';
 import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { attention } from '../../ops/attention.ts';
-import { cast } from '../../ops/cast.ts';
 import { gelu } from '../../ops/gelu.ts';
 import { layerNorm } from '../../ops/layer_norm.ts';
 import { matmul } from '../../ops/matmul.ts';
@@ -17,7 +16,7 @@ const LAYER_NORM_EPS = 1e-6;
 const ROPE_THETA = 10000;
 
 export interface VisionInputs {
-  /** f32 [P, channels·temporal·patch²] */
+  /** [P, channels·temporal·patch²] in the compute dtype */
   patches: Value;
   /** i32 [P]: each patch's row and column in its image's grid */
   rows: Value;
@@ -46,8 +45,7 @@ export function visionTower(scope: Scope, config: Qwen2VLConfig, inputs: VisionI
     patchSize,
     patchSize,
   ]);
-  const pixels = cast(inputs.patches, scope.compute);
-  let x = matmul(pixels, reshape(kernel, [embedDim, pixels.shape[1] as number]), { transB: true });
+  let x = matmul(inputs.patches, reshape(kernel, [embedDim, inputs.patches.shape[1] as number]), { transB: true });
   for (let i = 0; i < depth; i++) {
     const block = `visual.blocks.${i}`;
     scope.graph.checkpoint(x);
