@@ -25,8 +25,7 @@ test('sizes fall into few classes, never below what is held', () => {
 test('short prompts share rows; none overlaps another or crosses a row', () => {
   const prompts = [prompt(20, 40), prompt(90, 100, 24), prompt(31, 64), prompt(20), prompt(100, 96)];
   const { bucket, placed } = packPrompts(prompts, 4);
-  // 261 tokens in rows of 128: 100 + 20, 90 + 31, 20. 324 patches: rows of 112 would be four, one of 320 is too short,
-  // and one of 448 holds them as well as four
+  // 261 tokens in rows of 128: 100 + 20, 90 + 31, 20; 324 patches in four rows of 112
   const { patchRow } = bucket;
   expect(bucket).toEqual({ tokens: 3 * 128, row: 128, patches: 448, patchRow: 112, labels: 0 });
   expect(placed.map(({ sample }) => sample.name)).toEqual(prompts.map(({ name }) => name));
