@@ -77,8 +77,8 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
   for (int start = from; start < end; start += AHEAD) {
 #pragma unroll
     for (int r = 0; r < AHEAD; r++) {
-      const int chunk = start + r, k = chunk * 32 + t * 8;
-      if (chunk >= end) break;
+      // Chunks past the end are zeros: without a branch the loads of several chunks are under way at once.
+      const int chunk = start + r, k = chunk < end ? chunk * 32 + t * 8 : depth;
       uint4 w[TILES];
 #pragma unroll
       for (int i = 0; i < TILES; i++) {
