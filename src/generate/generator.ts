@@ -179,11 +179,11 @@ export class Generator {
       true,
     );
     const [ids, lengths] = [new Int32Array(batch), new Int32Array(batch)];
-    const positions = new Int32Array(3 * batch);
+    const positions = new Int32Array(batch);
     sequences.forEach((sequence, b) => {
       ids[b] = sequence.ids.at(-1) ?? 0;
       lengths[b] = sequence.prompt.ids.length + Math.max(0, sequence.ids.length - 1);
-      for (let axis = 0; axis < 3; axis++) positions[axis * batch + b] = (lengths[b] as number) + sequence.ropeDelta;
+      positions[b] = (lengths[b] as number) + sequence.ropeDelta;
     });
     return program.run({ ids, positions, lengths });
   }

@@ -19,6 +19,8 @@ export function cacheFor(prompts: readonly EncodedSample[], room: number): { cac
 }
 
 const TEXT_ROW = 128;
+/** Attention looks at the whole row's segments, so long rows are not for their own sake. */
+const MOST_SHARED_PATCHES = 2048;
 
 /** Longest first, each into the first rows with room. */
 export function packPrompts(
@@ -34,21 +36,24 @@ export function packPrompts(
   const images = sizes.flatMap((size) => size.images);
   const longest = Math.max(...sizes.map((size) => size.tokens));
   const row = sizeClass(longest, 2, prompts.length > 1 ? TEXT_ROW : 32);
-  const patchRow = sizeClass(Math.max(1, ...images), 2, 16 * mergeArea);
-  const roomy = { tokens: prompts.length * row, row, patches: images.length * patchRow, patchRow, labels: 0 };
-  const placements = pack(order, sizes, roomy).flat();
   const rows = (starts: readonly number[], size: number) =>
     size * sizeClass(1 + Math.max(...starts.map((start) => Math.floor(start / size))), 8);
-  const patchStarts = placements.flatMap((placement) => placement.patchStarts);
+  /** Packed with rows for `together` of the largest image. */
+  const packed = (together: number) => {
+    const patchRow = sizeClass(together * Math.max(1, ...images), 4, 16 * mergeArea);
+    const roomy = { tokens: prompts.length * row, row, patches: images.length * patchRow, patchRow, labels: 0 };
+    const placements = pack(order, sizes, roomy).flat();
+    const starts = placements.map(({ start }) => start);
+    const patchStarts = placements.flatMap((placement) => placement.patchStarts);
+    const patches = images.length > 0 ? rows(patchStarts, patchRow) : 0;
+    return { bucket: { ...roomy, tokens: rows(starts, row), patches }, placements };
+  };
+  const wider = [2, 3, 4].map(packed).filter(({ bucket }) => bucket.patchRow <= MOST_SHARED_PATCHES);
+  const { bucket, placements } = [packed(1), ...wider].reduce((best, one) =>
+    one.bucket.patches < best.bucket.patches ? one : best,
+  );
   return {
-    bucket: {
-      ...roomy,
-      tokens: rows(
-        placements.map(({ start }) => start),
-        row,
-      ),
-      patches: images.length > 0 ? rows(patchStarts, patchRow) : 0,
-    },
+    bucket,
     placed: prompts.map((prompt, i) => ({
       ...placements.find(({ sample }) => sample === i)!,
       sample: { ...prompt, labelStart: prompt.ids.length },

@@ -2,7 +2,6 @@
 import type { Graph, Value } from '../../graph/graph.ts';
 import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
-import { broadcastTo } from '../../ops/broadcast_to.ts';
 import { cast } from '../../ops/cast.ts';
 import { greedyChoice } from '../../ops/greedy_choice.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
@@ -170,7 +169,7 @@ export const DECODING = { ids: 'decoding.ids', lengths: 'decoding.lengths', rope
 
 /**
  * One decoding step of B sequences. To choose from logits it takes the inputs ids and lengths i32 [B] and positions
- * [3, B]. The greedy step reads and renews the states of `DECODING`, so that one may follow another without the host;
+ * [1, B]. The greedy step reads and renews the states of `DECODING`, so that one may follow another without the host;
  * a sequence that has filled its cache stays at its last row.
  */
 export function decode(scope: Scope, config: Qwen2VLConfig, cache: CacheSize, choice: Choice): Graph {
@@ -180,7 +179,7 @@ export function decode(scope: Scope, config: Qwen2VLConfig, cache: CacheSize, ch
 function decodeFrom(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
   const { graph } = scope;
   const ids = graph.input('ids', [batch], 'i32');
-  const positions = graph.input('positions', [3, batch], 'i32');
+  const positions = graph.input('positions', [1, batch], 'i32');
   const attend = cachingAttention(scope, config, graph.input('lengths', [batch], 'i32'), length);
   const hidden = decoder(scope, config, embed(scope, config, ids), positions, length, attend);
   return choose(scope, config, hidden, 'logits');
@@ -189,7 +188,7 @@ function decodeFrom(scope: Scope, config: Qwen2VLConfig, { batch, length }: Cach
 function decodeOn(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
   const { graph } = scope;
   const [ids, lengths, delta] = Object.values(DECODING).map((name) => graph.state(name, [batch], 'i32'));
-  const positions = broadcastTo(add(lengths!, delta!), [3, batch]);
+  const positions = reshape(add(lengths!, delta!), [1, batch]);
   const attend = cachingAttention(scope, config, lengths!, length);
   const hidden = decoder(scope, config, embed(scope, config, ids!), positions, length, attend);
   choose(scope, config, hidden, 'greedy');

@@ -46,7 +46,7 @@ export function embed(
 
 /**
  * The decoder stack with its last norm: x [T, H] → [T, H], or [M, H] for the rows asked for.
- * @param positions i32 [3, T]: temporal, height and width, each below `limit`
+ * @param positions i32 [3, T]: temporal, height and width, each below `limit`; [1, T] where the three are equal, as of text
  * @param rows i32 [M]: the tokens whose hidden states are wanted; past its attention the last layer computes these alone
  */
 export function decoder(
@@ -65,7 +65,8 @@ export function decoder(
 
   const inverse = inverseFrequencies(ropeTheta, headDim);
   let start = 0;
-  const axes = mropeSection.map((size, axis) => {
+  const sections = positions.shape[0] === 1 ? [headDim / 2] : mropeSection;
+  const axes = sections.map((size, axis) => {
     start += size;
     return {
       positions: reshape(sliceAxis(positions, 0, axis, axis + 1), [tokens]),

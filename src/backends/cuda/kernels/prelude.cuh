@@ -107,14 +107,14 @@ __device__ __forceinline__ void store16(half *to, const float (&from)[8]) {
   *reinterpret_cast<uint4 *>(to) = make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-/** 16 bytes that are read once and written by nobody meanwhile: they take no room in the first-level cache. */
+/** 16 bytes that are read once: they take no room in the first-level cache. */
 __device__ __forceinline__ uint4 loadOnce16(const void *from) {
 #ifdef TEXLENS_EMULATED
   return *reinterpret_cast<const uint4 *>(from);
 #else
   uint4 v;
-  // Volatile, so that it stays before a wait for the kernel before.
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+  // Neither of constant memory (.nc) nor free to move, or it would be put behind a wait for the kernel before.
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
                : "l"(from));
   return v;

@@ -6,7 +6,8 @@
 // A warp makes TILES tiles of 8 columns for all rows over its share of K, which SPLIT warps of a block and SHARES blocks
 // divide. The order of a sum's terms is free, so each lane takes 16 bytes of a row as they lie: of every 32 elements lane
 // 4·g + t holds 8t … 8t + 7 of row g, which are the pieces of two steps along K for w and for x alike. Weights stream
-// through a ring of AHEAD registers; with STATES the first of them are on their way before the kernel before has ended.
+// through a ring of AHEAD chunks in shared memory, of which a lane reads what it copied itself, so that no barrier is
+// needed; with STATES the first of them are on their way before the kernel in front has ended.
 // Macros: O (y and c), ROWS (M), TILES (even when GATED), SPLIT, SHARES, AHEAD, NORM, GATED, STATES (w, bias and norm are
 // states that no kernel of the program writes).
 
@@ -21,9 +22,26 @@ constexpr int WARPS = 8, GROUPS = WARPS / SPLIT, PAIRS = (ROWS + 15) / 16, PADDE
 constexpr bool HIGH = ROWS > 8; // rows 8 … 15 of a pair exist
 constexpr int MADE = GATED ? TILES / 2 : TILES, COLUMNS = GROUPS * MADE * 8; // columns of y of a block
 
+/** A warp's shared memory: its ring, and then its sums. */
+constexpr int REGION = TILES * (AHEAD * 512 > PADDED * 32 ? AHEAD * 512 : PADDED * 32);
+
 /** Eight elements of a row of x from k on; zeros where there are none. */
 __device__ __forceinline__ uint4 partOf(const bf16 *x, int row, int k, int depth) {
   return row < ROWS && k < depth ? *reinterpret_cast<const uint4 *>(x + (size_t)row * depth + k) : make_uint4(0, 0, 0, 0);
+}
+
+/** What a lane holds of x, and of the norm's weight, in 32 elements along K. */
+struct Chunk {
+  uint4 rows[PAIRS][2], norm;
+};
+__device__ __forceinline__ void load(Chunk &to, const bf16 *x, const bf16 *norm, int k, int depth) {
+  const int g = threadIdx.x % 32 / 4;
+  if (NORM) to.norm = partOf(norm, 0, k, depth);
+#pragma unroll
+  for (int p = 0; p < PAIRS; p++) {
+    to.rows[p][0] = partOf(x, p * 16 + g, k, depth);
+    to.rows[p][1] = HIGH ? partOf(x, p * 16 + 8 + g, k, depth) : make_uint4(0, 0, 0, 0);
+  }
 }
 
 /** Two elements by two of the norm's weights; their squares are added up. */
@@ -40,7 +58,7 @@ __device__ __forceinline__ uint4 weighed(uint4 x, uint4 w, float &squares) {
 extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     skinny(const bf16 *x, const bf16 *norm, Weight a, Weight b, Weight d, int first, int second, int depth, float alpha,
            float eps, float *partials, int *arrivals) {
-  __shared__ float parts[WARPS][PADDED][TILES * 8];
+  extern __shared__ __align__(16) unsigned char memory[];
   __shared__ float squaresOf[SPLIT][PADDED];
   __shared__ bool lastToArrive;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
@@ -59,53 +77,53 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     present[i] = n < (isFirst ? a.columns : isSecond ? b.columns : d.columns);
     rows[i] = (isFirst ? a.w : isSecond ? b.w : d.w) + (size_t)n * depth;
   }
-  const auto fetch = [&](int i, int chunk) {
+  unsigned char *const ring = memory + warp * REGION + lane * 16;
+  const auto fetch = [&](int chunk, int slot) {
     const int k = chunk * 32 + t * 8;
-    return present[i] && chunk < end && k < depth ? loadOnce16(rows[i] + k) : make_uint4(0, 0, 0, 0);
+#pragma unroll
+    for (int i = 0; i < TILES; i++)
+      copyAsync16(ring + (slot * TILES + i) * 512, rows[i] + k, present[i] && chunk < end && k < depth);
+    copyAsyncCommit();
   };
 
   if (!STATES) waitForPrevious();
-  uint4 ring[AHEAD][TILES];
 #pragma unroll
-  for (int r = 0; r < AHEAD; r++)
-#pragma unroll
-    for (int i = 0; i < TILES; i++) ring[r][i] = fetch(i, from + r);
+  for (int r = 0; r < AHEAD; r++) fetch(from + r, r);
   if (STATES) waitForPrevious();
   letNextBegin();
 
   float sums[PAIRS][TILES][4] = {}, squares[PAIRS][2] = {};
-  for (int start = from; start < end; start += AHEAD) {
+  Chunk next;
+  load(next, x, norm, from * 32 + t * 8, depth);
+  for (int chunk = from, slot = 0; chunk < end; chunk++) {
+    Chunk now = next;
+    load(next, x, norm, chunk + 1 < end ? (chunk + 1) * 32 + t * 8 : depth, depth);
+    copyAsyncWait<AHEAD - 1>();
+    uint4 w[TILES];
 #pragma unroll
-    for (int r = 0; r < AHEAD; r++) {
-      const int chunk = start + r, k = chunk * 32 + t * 8;
-      if (chunk >= end) break;
-      uint4 w[TILES];
+    for (int i = 0; i < TILES; i++) w[i] = *reinterpret_cast<const uint4 *>(ring + (slot * TILES + i) * 512);
+    fetch(chunk + AHEAD, slot);
+    slot = slot + 1 == AHEAD ? 0 : slot + 1;
+#pragma unroll
+    for (int p = 0; p < PAIRS; p++) {
+      uint4 low = now.rows[p][0], high = now.rows[p][1];
+      if (NORM) {
+        low = weighed(low, now.norm, squares[p][0]);
+        if (HIGH) high = weighed(high, now.norm, squares[p][1]);
+      }
+      const unsigned even[4] = {low.x, high.x, low.y, high.y}, odd[4] = {low.z, high.z, low.w, high.w};
 #pragma unroll
       for (int i = 0; i < TILES; i++) {
-        w[i] = ring[r][i];
-        ring[r][i] = fetch(i, chunk + AHEAD);
-      }
-      uint4 scale = make_uint4(0, 0, 0, 0);
-      if (NORM) scale = partOf(norm, 0, k, depth);
-#pragma unroll
-      for (int p = 0; p < PAIRS; p++) {
-        uint4 low = partOf(x, p * 16 + g, k, depth), high = make_uint4(0, 0, 0, 0);
-        if (HIGH) high = partOf(x, p * 16 + 8 + g, k, depth);
-        if (NORM) {
-          low = weighed(low, scale, squares[p][0]);
-          if (HIGH) high = weighed(high, scale, squares[p][1]);
-        }
-        const unsigned even[4] = {low.x, high.x, low.y, high.y}, odd[4] = {low.z, high.z, low.w, high.w};
-#pragma unroll
-        for (int i = 0; i < TILES; i++) {
-          mma16x8x16(sums[p][i], even, w[i].x, w[i].y);
-          mma16x8x16(sums[p][i], odd, w[i].z, w[i].w);
-        }
+        mma16x8x16(sums[p][i], even, w[i].x, w[i].y);
+        mma16x8x16(sums[p][i], odd, w[i].z, w[i].w);
       }
     }
   }
+  copyAsyncWait<0>();
+  __syncwarp(); // every lane has read its part of the ring
 
   // The shares of K meet in shared memory.
+  const auto parts = [&](int maker) { return reinterpret_cast<float *>(memory + maker * REGION); };
 #pragma unroll
   for (int p = 0; p < PAIRS; p++)
 #pragma unroll
@@ -114,8 +132,8 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
       if (row >= PADDED) continue;
 #pragma unroll
       for (int i = 0; i < TILES; i++) {
-        parts[warp][row][i * 8 + 2 * t] = sums[p][i][2 * half];
-        parts[warp][row][i * 8 + 2 * t + 1] = sums[p][i][2 * half + 1];
+        float *to = parts(warp) + row * TILES * 8 + i * 8 + 2 * t;
+        to[0] = sums[p][i][2 * half], to[1] = sums[p][i][2 * half + 1];
       }
       if (NORM) {
         float sum = squares[p][half];
@@ -128,7 +146,7 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
   const auto sumAt = [&](int m, int maker, int column) {
     float sum = 0;
 #pragma unroll
-    for (int s = 0; s < SPLIT; s++) sum += parts[maker * SPLIT + s][m][column];
+    for (int s = 0; s < SPLIT; s++) sum += parts(maker * SPLIT + s)[m * TILES * 8 + column];
     return sum;
   };
   /** Result `at` of the block, which has COLUMNS in each of ROWS rows. */

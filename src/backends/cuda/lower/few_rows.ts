@@ -3,7 +3,7 @@
 import type { Value } from '../../../graph/graph.ts';
 import type { DType } from '../../../graph/types.ts';
 import { type Argument, type Pointer, structOf } from '../ffi/driver.ts';
-import { kernel, waiting } from '../kernels.ts';
+import { kernel, kernelOf, waiting } from '../kernels.ts';
 import { C_TYPE } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p } from '../step.ts';
 import { isContiguous, type View } from '../view.ts';
@@ -73,11 +73,12 @@ function division({ rows, depth, columns, normed, gated }: Shape) {
   const chunks = ceil(depth, 32);
   const SHARES = deep ? Math.max(1, Math.min(8, Math.floor(BLOCKS / blocks))) : 1;
   const each = ceil(chunks, SPLIT * SHARES);
-  // As many loads under way as leave registers for three blocks on a multiprocessor, or two where the sums are many.
-  const rounds = ceil(each, rows > 16 ? 4 : 6 / TILES);
-  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD: ceil(each, rounds), NORM: +normed, GATED: +gated };
+  // Some 96 KiB under way on a multiprocessor, which holds three blocks, or two where the sums are many.
+  const AHEAD = Math.min(each, rows > 16 ? 6 : 8 / TILES);
+  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, NORM: +normed, GATED: +gated };
+  const shared = WARPS * TILES * Math.max(512 * AHEAD, 32 * 8 * ceil(rows, 8));
   const made = (WARPS / SPLIT) * (gated ? TILES / 2 : TILES) * 8;
-  return { macros, blocks, partialBytes: SHARES > 1 ? blocks * SHARES * rows * made * 4 : 0 };
+  return { macros, blocks, shared, partialBytes: SHARES > 1 ? blocks * SHARES * rows * made * 4 : 0 };
 }
 
 /** Working memory of the launch. */
@@ -93,12 +94,13 @@ export function enqueueFewRows(run: Enqueuer, products: FewRows): void {
     enqueueGemv(run, products, weights);
     return;
   }
-  const { macros, blocks } = division(products);
+  const { macros, blocks, shared } = division(products);
   const first = ceil(columns[0]!, 8);
   const second = first + ceil(columns[1] ?? 0, 8);
   const arrivals = macros.SHARES > 1 ? run.table(Buffer.alloc(blocks * 4)) : 0;
   const sizes = [i(first), i(second), i(depth), f(alpha), f(products.eps), p(run.scratch), p(arrivals)];
-  const made = kernel('skinny', 'skinny', { O: C_TYPE[products.out], STATES: +products.states, ...macros });
+  const defines = { O: C_TYPE[products.out], STATES: +products.states, ...macros };
+  const made = kernelOf(['skinny.cu'], 'skinny', defines, shared);
   run.launch(waiting(made), [blocks, macros.SHARES, 1], 256, [p(x), p(products.norm), ...weights, ...sizes]);
 }
 
