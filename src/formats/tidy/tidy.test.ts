@@ -12,8 +12,9 @@ import {
   scaled,
   transparent,
 } from '../../../test/pictures.ts';
-import { layouter } from '../../data/synthetic/render.ts';
-import { draw, type Style } from '../../data/synthetic/style.ts';
+import { type Limits, type Look, PLAIN } from '../../data/synthetic/look.ts';
+import { draw } from '../../data/synthetic/picture.ts';
+import { typeset } from '../../data/synthetic/typeset.ts';
 import { Random } from '../../shared/random.ts';
 import type { RgbImage } from '../image.ts';
 import { encodePng } from '../png.ts';
@@ -21,24 +22,12 @@ import { tidy, tidyImage } from './tidy.ts';
 
 const EM = 28;
 const OPTIONS = { em: EM, factor: 28, minPixels: 784, maxPixels: 1_003_520 };
-const PLAIN: Style = {
-  hand: undefined,
-  fontPx: EM,
-  margin: [4, 4],
-  weight: 0,
-  slant: 0,
-  rotation: 0,
-  blur: 0,
-  noise: 0,
-  shade: 0,
-  ink: [0, 0, 0],
-  paper: [255, 255, 255],
-};
+const LOOK: Look = { ...PLAIN, fontPx: EM, margins: [4, 4, 4, 4] };
+const LIMITS: Limits = { width: [1, 400], height: [28, 400], smallestFont: 14 };
 
 /** A formula in print, black on white, an em of 28 pixels. */
 async function formula(latex: string): Promise<RgbImage> {
-  const { layout } = await layouter();
-  const drawn = draw(await layout(latex), PLAIN, 400, Random.from(1))!;
+  const drawn = draw(await typeset(latex), LOOK, LIMITS, Random.from(1))!;
   const { width, height, pixels } = drawn;
   return { width, height, rgb: Uint8Array.from({ length: pixels.length * 3 }, (_, i) => pixels[Math.floor(i / 3)]!) };
 }
