@@ -18,7 +18,7 @@ const [HEIGHT, WIDTH] = [GRID[1] * 14, GRID[2] * 14];
 /** Longer answers would not fit the 208 tokens that a sample is meant to have. */
 const MOST_ANSWER_TOKENS = 80;
 /** Formulas of more lines than a picture of the data sets has. */
-const MAX_HEIGHT = 120;
+const HEIGHTS = [28, 120] as const;
 
 interface Kept {
   readonly latex: string;
@@ -37,10 +37,11 @@ export async function drawSamples(
   count: number,
 ): Promise<void> {
   // MathJax is needed here alone, not on the machine with the card.
-  const { layouter } = await import('../../src/data/synthetic/render.ts');
-  const { draw, drawStyle } = await import('../../src/data/synthetic/style.ts');
+  const { typeset } = await import('../../src/data/synthetic/typeset.ts');
+  const { draw } = await import('../../src/data/synthetic/picture.ts');
+  const { STYLE_SETS } = await import('../../src/data/synthetic/style.ts');
+  const { look, limits } = STYLE_SETS.printed;
   const encode = sampleEncoder(tokenizerFile);
-  const { layout } = await layouter();
   const kept: Kept[] = [];
   const formulas = (await readFile(formulasFile, 'utf8')).split('\n').map((line) => line.trim());
   for (const [i, latex] of formulas.entries()) {
@@ -49,8 +50,8 @@ export async function drawSamples(
     const { ids, labelStart } = encode(latex, GRID);
     if (ids.length - labelStart > MOST_ANSWER_TOKENS) continue;
     const random = Random.from(5, i);
-    const placed = await layout(latex).catch(() => null);
-    const drawn = placed && draw(placed, drawStyle(random, 'printed'), MAX_HEIGHT, random);
+    const formula = await typeset(latex).catch(() => null);
+    const drawn = formula && draw(formula, look(random), { ...limits, height: HEIGHTS }, random);
     if (!drawn) continue;
     const { pixels, width, height } = drawn;
     const rgb = Uint8Array.from({ length: width * height * 3 }, (_, n) => pixels[Math.floor(n / 3)]!);
@@ -77,10 +78,7 @@ export async function readSamples(folder: string): Promise<EncodedSample[]> {
 }
 
 /** Writes the patches of all samples one after another, f32 [patches, 1176]. */
-export async function writePatches(
-  folder: string,
-  samples: readonly EncodedSample[],
-): Promise<void> {
+export async function writePatches(folder: string, samples: readonly EncodedSample[]): Promise<void> {
   const file = await open(join(folder, 'patches.f32'), 'w');
   for (const image of samples.flatMap(({ images }) => images)) {
     const patches = new Float32Array(2 * image.pixels.length);
