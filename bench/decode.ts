@@ -65,7 +65,7 @@ async function calls(backend: Backend, batch: number, repeats: number) {
 function inputsMs(batch: number): number {
   const started = performance.now();
   const { bucket, placed } = packPrompts(prompts.slice(0, batch), 4);
-  packedInputs(QWEN2_VL_2B, bucket, placed, 0, 'bf16');
+  packedInputs(QWEN2_VL_2B, bucket, placed, 0);
   return round(performance.now() - started, 1);
 }
 

@@ -128,7 +128,7 @@ export function kernelTimes(
 
   function attention(): KernelTime {
     const shape = { dtype: 'bf16', batch: rows, heads, kvHeads, width: headDim, capacity, scale: 0.1 } as const;
-    const made = cachedAttentionLaunch({ ...shape, turn: true });
+    const made = cachedAttentionLaunch({ ...shape, turn: true, states: true });
     const bytes = 2 * rows * kvHeads * capacity * headDim * 2;
     const count = Math.max(2, Math.min(28, Math.ceil(COLD / bytes)));
     const [q, small, out] = [1, 1, 1].map(() => reserve(rows * heads * headDim * 2)) as [Pointer, Pointer, Pointer];

@@ -233,7 +233,7 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
           (data as Float64Array).map((x, i) => (row(i) < lengths[owner(i)]! ? x : Number.NaN)),
         );
       });
-      const launch = cachedAttentionLaunch(shape);
+      const launch = cachedAttentionLaunch({ ...shape, states: true });
       const pointers: Pointers = {
         ...{ cosines: 0, sines: 0 },
         out: reserve(types.q),

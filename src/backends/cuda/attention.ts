@@ -43,6 +43,8 @@ export interface CachedAttentionShape {
   readonly scale: number;
   /** The kernel turns q and k by their angles and writes the new row into the caches. */
   readonly turn?: boolean;
+  /** The caches and lengths are as they were before the program, so that they can be read early. */
+  readonly states?: boolean;
 }
 
 const STORAGE: Partial<Record<DType, string>> = { f32: 'float', bf16: 'bf16', f16: 'half' };
@@ -230,7 +232,7 @@ export interface CachedAttentionLaunch extends KernelLaunch {
 
 /** (q, kNew, vNew, kCache, vCache, lengths, cosines, sines) → out, with `partials` and `arrivals` beside. */
 export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER): CachedAttentionLaunch {
-  const { dtype, batch, heads, kvHeads, width, capacity, scale, turn = false } = shape;
+  const { dtype, batch, heads, kvHeads, width, capacity, scale, turn = false, states = false } = shape;
   const storage = storageOf(dtype);
   const { vector, lanes } = teamOf(shape);
   if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
@@ -246,7 +248,10 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   const splits = Math.max(1, Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)));
   return {
     sources: ['cached_attention.cu'],
-    macros: { STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes, TURN: Number(turn) },
+    macros: {
+      ...{ STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },
+      ...{ TURN: Number(turn), STATES: Number(states) },
+    },
     kernel: 'cached_attention',
     grid: [splits, heads / served, batch],
     block: [128, 1, 1],

@@ -5,7 +5,8 @@
 // `arrivals` i32 [B, H / GROUP] is 0 before the first launch, and each launch leaves it so.
 // TURN first turns q and the new k by the angles whose cosines and sines [B, d / 2] are given, and writes the new row into
 // the caches behind the rows that they hold. It wants HEAD_DIM = LANES · VECTOR.
-// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR), TURN.
+// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR), TURN,
+// STATES (no kernel in front of this one writes the lengths or rows that the caches hold, which are then read early).
 constexpr int THREADS = 128, TEAMS = THREADS / LANES, BATCH = 4; // rows a team has in flight
 constexpr int PARTIAL = HEAD_DIM + 2;                            // sums, then the maximum and the total
 constexpr float LOG2E = 1.4426950408889634f;
@@ -91,8 +92,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   __shared__ bool lastToArrive;
   const int split = blockIdx.x, batch = blockIdx.z, part = batch * gridDim.y + blockIdx.y; // of B · H / GROUP
   const int kv = part / blocksPerKey;
-  waitForPrevious();
-  letNextBegin();
+  if (!STATES) waitForPrevious();
   const int length = lengths[batch];
   // Each block takes a whole number of batches, so that a short sequence keeps few blocks busy.
   constexpr int STEP = TEAMS * BATCH;
@@ -101,9 +101,23 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int active = max(1, (length + perBlock - 1) / perBlock);
   if (split >= active) return;
 
+  const int end = min(length, (split + 1) * perBlock), first = split * perBlock;
   const int team = threadIdx.x / LANES;
   STORAGE *k = kCache + (long long)kv * capacity * HEAD_DIM, *v = vCache + (long long)kv * capacity * HEAD_DIM;
   cosines += batch * (HEAD_DIM / 2), sines += batch * (HEAD_DIM / 2);
+  float keys[BATCH][VECTOR], values[BATCH][VECTOR];
+  const auto load = [&](int row) {
+#pragma unroll
+    for (int n = 0; n < BATCH; n++) {
+      const int at = min(row + n * TEAMS + team, end - 1);
+      loadPart(k + (long long)at * HEAD_DIM, keys[n]);
+      loadPart(v + (long long)at * HEAD_DIM, values[n]);
+    }
+  };
+  if (first < end) load(first);
+  if (STATES) waitForPrevious();
+  letNextBegin();
+
   float queries[GROUP][VECTOR];
 #pragma unroll
   for (int h = 0; h < GROUP; h++) {
@@ -124,15 +138,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   Sums sums[GROUP] = {};
 #pragma unroll
   for (int h = 0; h < GROUP; h++) sums[h].largest = -1e30f;
-  const int end = min(length, (split + 1) * perBlock);
-  for (int row = split * perBlock; row < end; row += STEP) {
-    float keys[BATCH][VECTOR], values[BATCH][VECTOR];
-#pragma unroll
-    for (int n = 0; n < BATCH; n++) {
-      const int at = min(row + n * TEAMS + team, end - 1);
-      loadPart(k + (long long)at * HEAD_DIM, keys[n]);
-      loadPart(v + (long long)at * HEAD_DIM, values[n]);
-    }
+  for (int row = first; row < end; row += STEP) {
+    if (row > first) load(row);
 #pragma unroll
     for (int h = 0; h < GROUP; h++) {
       float scores[BATCH];

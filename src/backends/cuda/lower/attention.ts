@@ -78,8 +78,11 @@ export const cachedAttention = ({ scale }: { scale: number }, { views, outputs: 
   const [q, kNew, vNew, kCache, vCache, lengths, cosines, sines] = views as View[];
   const [batch, heads, width] = q!.shape as [number, number, number];
   const [, kvHeads, capacity] = kCache!.shape as [number, number, number, number];
-  const shape = { dtype: q!.root.dtype, batch, heads, kvHeads, width, capacity, scale, turn: cosines !== undefined };
-  const made = cachedAttentionLaunch(shape);
+  const made = cachedAttentionLaunch({
+    ...{ dtype: q!.root.dtype, batch, heads, kvHeads, width, capacity, scale },
+    turn: cosines !== undefined,
+    states: [kCache, vCache, lengths].every((view) => view!.root.origin.kind !== 'node'),
+  });
   return {
     scratch: made.partialBytes,
     enqueue(run: Enqueuer) {
