@@ -13,9 +13,11 @@ describe('drawn training samples', () => {
   beforeAll(async () => {
     home = await workspace();
     const run = JSON.parse(await readFile(at('run.yaml'), 'utf8')) as { data: object };
-    // A block of 24 makes two steps, so that a run of eight meets four blocks.
     const { val, prompt } = run.data as { val: string; prompt: string };
-    const data = { val, prompt, draw: { level: 'easy', block: 24, workers: 1 } };
+    await writeFile(at('formulas.txt'), Array.from({ length: 9 }, (_, i) => `x _ { ${i} } + y ^ { ${i} }\n`).join(''));
+    // A block of 24 makes two or three steps, so that a run of eight meets some blocks.
+    const draw = { formulas: [at('formulas.txt')], grammar: 0.5, level: 'easy', block: 24, workers: 1 };
+    const data = { val, prompt, draw };
     await writeFile(config(), JSON.stringify({ ...run, data }));
   });
   afterAll(() => home.remove());
@@ -31,7 +33,7 @@ describe('drawn training samples', () => {
     const expected = await home.losses('whole');
     expect(expected).toHaveLength(8);
     const rows = [...(await openRun(at('whole'))).rows()];
-    expect(rows.flatMap(({ values }) => values['train/epoch'] ?? [])).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    expect(rows.flatMap(({ values }) => values['train/epoch'] ?? []).at(-1)).toBeGreaterThan(1);
     for (const { values } of rows)
       if (values['train/loss'] !== undefined) expect(values['train/wait_share']).toBeLessThan(1);
 
@@ -49,7 +51,8 @@ describe('drawn training samples', () => {
   });
 
   it('other formulas, or blocks of another size, are refused by --resume', async () => {
-    for (const change of ['data.draw.level=medium', 'data.draw.block=25', 'train.seed=7']) {
+    await writeFile(at('others.txt'), 'x\n');
+    for (const change of ['data.draw.level=medium', `data.draw.formulas=[${at('others.txt')}]`, 'data.draw.block=25', 'train.seed=7']) {
       const { code, stderr } = await texlensHere('train', config(), '--resume', '--set', change);
       expect(code).toBe(2);
       expect(stderr).toContain('another configuration');
