@@ -23,6 +23,8 @@ export interface DrawnShare {
   )[];
   readonly ids: Int32Array<ArrayBuffer>;
   readonly pixels: Uint8Array<ArrayBuffer>;
+  /** lines of the lists that cannot be drawn, in whose place the next ones were */
+  readonly skipped: number;
 }
 
 let opened: { readonly key: string; readonly processor: Promise<Processor> } | undefined;
@@ -38,8 +40,10 @@ export default async function drawShare(task: DrawTask): Promise<DrawnShare> {
   const samples: DrawnShare['samples'][number][] = [];
   const ids: Int32Array[] = [];
   const pixels: Uint8Array[] = [];
+  let skipped = 0;
   for (const index of task.indices) {
-    const { latex, ...picture } = await drawSample(task.draw, index);
+    const { latex, skipped: lines, ...picture } = await drawSample(task.draw, index);
+    skipped += lines;
     try {
       const image = processor.picture(picture);
       const made = processor.sample([image.grid], task.prompt, latex);
@@ -56,7 +60,7 @@ export default async function drawShare(task: DrawTask): Promise<DrawnShare> {
       samples.push({ dropped: error.message });
     }
   }
-  const share = { samples, ids: joined(ids, Int32Array), pixels: joined(pixels, Uint8Array) };
+  const share = { samples, ids: joined(ids, Int32Array), pixels: joined(pixels, Uint8Array), skipped };
   return movedResult(share, [share.ids.buffer, share.pixels.buffer]);
 }
 

@@ -23,6 +23,11 @@ export interface DrawnOptions {
   readonly workers?: number;
 }
 
+interface Block extends Stretch {
+  /** lines of the lists that cannot be drawn */
+  readonly skipped: number;
+}
+
 interface DrawnModel {
   readonly folder: string;
   readonly sizing: ImageSizing;
@@ -44,13 +49,14 @@ export class DrawnSamples implements SampleSource {
   private readonly drops = new Map<string, number>();
   dropped = 0;
   private bucket: Bucket | null = null;
-  private readonly blocks = new Map<number, Promise<Stretch>>();
+  private skipped = 0;
+  private readonly blocks = new Map<number, Promise<Block>>();
 
   private constructor(
     private readonly options: DrawnOptions,
     private readonly model: DrawnModel,
     private readonly threads: readonly Threads<DrawTask, DrawnShare>[],
-    private readonly first: Stretch,
+    private readonly first: Block,
   ) {
     const own = first.samples.map(sizeOfSample);
     this.sizes = [...own, largest(own, model)];
@@ -104,7 +110,9 @@ export class DrawnSamples implements SampleSource {
       drawn.catch(() => {}); // thrown by the step that waits for it
       this.blocks.set(block, drawn);
     }
-    const fitted = this.fitted(await this.blocks.get(n)!);
+    const block = await this.blocks.get(n)!;
+    this.skipped += block.skipped;
+    const fitted = this.fitted(block);
     for (const { reason } of fitted.dropped) {
       const kind = reason.replace(/\d+/, 'N'); // the limit that follows is the same for all
       this.drops.set(kind, (this.drops.get(kind) ?? 0) + 1);
@@ -114,6 +122,8 @@ export class DrawnSamples implements SampleSource {
   }
 
   tell(): void {
+    if (this.skipped > 0)
+      say(`skipped ${this.skipped} lines of the lists that cannot be drawn, for the ones after them`);
     for (const [kind, count] of this.drops) say(`dropped ${count} drawn samples: ${kind}`);
   }
 
@@ -141,18 +151,19 @@ async function drawBlock(
   { folder, sizing, tidying }: DrawnModel,
   threads: readonly Threads<DrawTask, DrawnShare>[],
   told: (done: number) => void = () => {},
-): Promise<Stretch> {
+): Promise<Block> {
   const lanes = threads.map((): number[] => []);
   for (let index = n * block; index < (n + 1) * block; index++)
     lanes[(formulaOf(draw, index) ?? index) % lanes.length]!.push(index);
   const made = new Array<EncodedSample | Dropped>(block);
-  let done = 0;
+  let [done, skipped] = [0, 0];
   const shares = lanes.flatMap((lane, i) =>
     Array.from({ length: Math.ceil(lane.length / SHARE) }, async (_, k) => {
       const indices = lane.slice(k * SHARE, (k + 1) * SHARE);
       const share = await threads[i]!.run({ draw, indices, model: folder, sizing, tidying, prompt });
       for (const [j, sample] of unpacked(share, indices).entries()) made[indices[j]! - n * block] = sample;
       done += indices.length;
+      skipped += share.skipped;
       told(done);
     }),
   );
@@ -164,6 +175,7 @@ async function drawBlock(
   return {
     samples: made.filter((one): one is EncodedSample => !('reason' in one)),
     dropped: made.filter((one): one is Dropped => 'reason' in one),
+    skipped,
   };
 }
 

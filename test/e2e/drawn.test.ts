@@ -52,7 +52,12 @@ describe('drawn training samples', () => {
 
   it('other formulas, or blocks of another size, are refused by --resume', async () => {
     await writeFile(at('others.txt'), 'x\n');
-    for (const change of ['data.draw.level=medium', `data.draw.formulas=[${at('others.txt')}]`, 'data.draw.block=25', 'train.seed=7']) {
+    for (const change of [
+      'data.draw.level=medium',
+      `data.draw.formulas=[${at('others.txt')}]`,
+      'data.draw.block=25',
+      'train.seed=7',
+    ]) {
       const { code, stderr } = await texlensHere('train', config(), '--resume', '--set', change);
       expect(code).toBe(2);
       expect(stderr).toContain('another configuration');
