@@ -61,9 +61,9 @@ export async function ownCurve(
 const WINDOWS = 20;
 /** Windows on either side whose variances are pooled: of 3 runs one window's own says little. */
 const NEIGHBOURS = 2;
-/** Of a run outside 20 windows, a draw from the peer's own normal distribution would go past this in half a window. */
+/** Of one more run of the peer's own about every second would go past this in one of the 20 windows. */
 const DEVIATIONS = 3;
-/** Half a hundredth of the loss, for windows in which the runs happen to lie closer than their batches' noise allows. */
+/** Share of the loss that is granted besides, for windows in which three runs happen to lie close together. */
 const TOLERANCE = 0.005;
 
 export interface Comparison {

@@ -11,7 +11,6 @@ const ATTRIBUTE = { multiprocessors: 16, major: 75, minor: 76, l2: 38, sharedOpt
 /** CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES */
 const MAX_DYNAMIC_SHARED = 8;
 const NON_BLOCKING = 1;
-const DEFAULT_SHARED = 48 * 1024;
 
 export class CudaError extends RunError {}
 
@@ -225,9 +224,10 @@ export class Driver {
     return this.get('cuModuleLoadData', image);
   }
 
+  /** `shared` is allowed whatever the kernel declares itself, for both count towards the 48 KiB that need no leave. */
   function(module: Handle, name: string, shared: number): Handle {
     const found = this.get('cuModuleGetFunction', module, name);
-    if (shared > DEFAULT_SHARED) this.do('cuFuncSetAttribute', found, MAX_DYNAMIC_SHARED, shared);
+    if (shared > 0) this.do('cuFuncSetAttribute', found, MAX_DYNAMIC_SHARED, shared);
     return found;
   }
 
