@@ -30,7 +30,7 @@ describe('normalizeLabel', () => {
   it('changes nothing that KaTeX sets', () => {
     for (let i = 0; i < 300; i++) {
       const latex = makeFormula(Random.from(7, i), LEVELS[i % LEVELS.length]!);
-      const spaced = latex.replace(/([{}^_])/g, ' $1 ');
+      const spaced = latex.replace(/(?<!\\)([{}^_])/g, ' $1 ');
       expect(set(normalizeLabel(spaced))).toBe(set(latex));
       expect(normalizeLabel(spaced)).toBe(normalizeLabel(latex));
     }

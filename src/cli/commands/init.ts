@@ -67,7 +67,7 @@ async function learnedWords(files: readonly string[], size: number): Promise<str
   const learned = learnWords(formulas, size, given);
   if (given.length + learned.length > size)
     throw new InputError(
-      `--vocabulary ${size}: single tokens and named operators are ${given.length + learned.length} already; give more.`,
+      `--vocabulary ${size}: single tokens and named operators are ${given.length + learned.length} already; give more, or lists that normalize wrote.`,
     );
   return [...grammar, ...learned];
 }

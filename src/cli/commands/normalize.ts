@@ -52,7 +52,9 @@ Examples:
       const names = files.length > 0 ? files : ['-'];
       const sources = (await Promise.all(names.map((file) => readLabels(file, flags.textColumn)))).flat();
       const labels = await canonicalLabels(sources, flags.workers);
-      const excluded = (await Promise.all((flags.without ?? []).map((file) => readLabels(file, flags.textColumn)))).flat();
+      const excluded = (
+        await Promise.all((flags.without ?? []).map((file) => readLabels(file, flags.textColumn)))
+      ).flat();
       const without = await canonicalLabels(excluded, flags.workers);
       const { kept, heldOut, dropped } = choose(labels, sources, {
         maxTokens: flags.maxTokens ?? Number.POSITIVE_INFINITY,

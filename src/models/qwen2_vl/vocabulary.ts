@@ -33,21 +33,21 @@ export function learnWords(formulas: readonly string[], size: number, given: rea
   return [...words].sort();
 }
 
-/** Stands for what no phrase reaches across. */
+/** Stands for what no phrase reaches across, as a token and as its number. */
 const BOUNDARY = '';
+const BOUNDARY_NUMBER = 0;
 
 class Phrases {
   private readonly tokens: readonly string[];
   /** the lines as numbers of tokens, each closed by the boundary's */
-  private readonly text: Uint16Array;
-  private readonly boundary: number;
+  private readonly text: Uint32Array;
   private readonly structure: readonly boolean[];
   /** tokens whose argument must follow */
   private readonly open: readonly boolean[];
   private readonly operator: readonly boolean[];
 
   constructor(lines: readonly (readonly string[])[]) {
-    const numbers = new Map([[BOUNDARY, 0]]);
+    const numbers = new Map([[BOUNDARY, BOUNDARY_NUMBER]]);
     const text = lines.flatMap((line) =>
       [...line, BOUNDARY].map((token) => {
         const number = numbers.get(token) ?? numbers.size;
@@ -55,9 +55,8 @@ class Phrases {
         return number;
       }),
     );
-    this.text = Uint16Array.from(text);
+    this.text = Uint32Array.from(text);
     this.tokens = [...numbers.keys()];
-    this.boundary = 0;
     this.structure = this.tokens.map((token) => STRUCTURE.test(token));
     this.open = this.structure.map(
       (is, i) => is && !/^(?:[{}&]|\\\\|\\(?:begin|end).*)$/.test(this.tokens[i] as string),
@@ -84,17 +83,15 @@ class Phrases {
     for (let i = 0; i < this.text.length; i++) {
       let key = 0;
       let symbols = 0;
-      let symbol = -1;
+      let afterSymbol = false;
       for (let n = 1; n <= MAX_TOKENS; n++) {
-        const token = this.text[i + n - 1] ?? this.boundary;
+        const token = this.text[i + n - 1] ?? BOUNDARY_NUMBER;
         // An operator begins a phrase, or the word of its whole name could not.
-        if (token === this.boundary || (n > 1 && this.operator[token])) break;
+        if (token === BOUNDARY_NUMBER || (n > 1 && this.operator[token])) break;
         // A symbol may close what holds it; what is attached to it is a word of its own, the same for all symbols.
-        if (symbols > 0 && this.tokens[token] !== '}' && this.text[i + n - 2] === symbol) break;
-        if (!this.structure[token]) {
-          if (++symbols > 1) break;
-          symbol = token;
-        }
+        if (afterSymbol && this.tokens[token] !== '}') break;
+        afterSymbol = !this.structure[token];
+        if (afterSymbol && ++symbols > 1) break;
         key = key * this.tokens.length + token;
         if (n > 1 && !this.open[token]) increase(counts, key);
       }
@@ -111,8 +108,8 @@ class Phrases {
       let taken = 1;
       let longest = -1;
       for (let n = 1; n <= MAX_TOKENS; n++) {
-        const token = this.text[i + n - 1] ?? this.boundary;
-        if (token === this.boundary) break;
+        const token = this.text[i + n - 1] ?? BOUNDARY_NUMBER;
+        if (token === BOUNDARY_NUMBER) break;
         key = key * this.tokens.length + token;
         if (n > 1 && phrases.has(key)) [taken, longest] = [n, key];
       }
