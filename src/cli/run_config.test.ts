@@ -108,7 +108,10 @@ describe('faults', () => {
     ['data: {draw: {levl: easy}}', 'data.draw.levl: unknown key; the nearest known one is data.draw.level'],
     ['data: {draw: 3}', 'data.draw: expected keys and values (data.draw.style, data.draw.level,'],
     ['data: {draw: {grammar: 0.5}}', 'data.draw.grammar: expected data.draw.formulas'],
-    ['data: {draw: {formulas: [3]}}', 'data.draw.formulas: expected a list of files of formulas, one a line, got 3 at position 1'],
+    [
+      'data: {draw: {formulas: [3]}}',
+      'data.draw.formulas: expected a list of files of formulas, one a line, got 3 at position 1',
+    ],
     ['data: {draw: {}}', 'train.max_steps: expected it beside data.draw, which has no end; got nothing'],
     [
       'data: {draw: {}}\ntrain: {max_steps: 1, feature_cache: 1}',
