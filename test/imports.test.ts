@@ -15,7 +15,7 @@ const WORK = [...MODELS, 'data', 'eval', 'generate', 'train', 'tracker', 'hub'];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shared: [],
   tracker: ['shared'],
-  eval: ['shared'],
+  eval: ['shared', 'data'],
   hub: ['shared'],
   graph: ['shared'],
   formats: GRAPH,

@@ -26,6 +26,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   fetch: { summary: 'bring a model from ModelScope or Hugging Face', load: () => import('./commands/fetch.ts') },
   train: { summary: 'fine-tune a model as a YAML run configuration says', load: () => import('./commands/train.ts') },
   eval: { summary: 'score a model or adapter on labelled images', load: () => import('./commands/eval.ts') },
+  score: { summary: 'score what any model read, from files', load: () => import('./commands/score.ts') },
   predict: { summary: 'read formula images and print their LaTeX', load: () => import('./commands/predict.ts') },
   runs: { summary: 'list, show, compare, export and delete recorded runs', load: () => import('./commands/runs.ts') },
   init: { summary: 'a new small model to train from scratch', load: () => import('./commands/init.ts') },

@@ -16,6 +16,9 @@ export const METRIC_LABELS: Readonly<Record<MetricName, Label>> = {
   bleuUnimernet: { label: 'BLEU-4 (UniMERNet)', best: 'high' },
   bleuIm2markup: { label: 'BLEU-4 (im2markup)', best: 'high' },
   editAccuracyIm2markup: { label: 'Edit distance accuracy (im2markup)', best: 'high' },
+  boxMatch: { label: 'Box match', best: 'high' },
+  boxMatchExact: { label: 'Box match of 1', best: 'high' },
+  boxMatchUnscored: { label: 'Without a box match', best: null },
   renderable: { label: 'Predictions that render', best: 'high' },
   renderableTruths: { label: 'Truths that render', best: null },
   repetition: { label: 'Predictions that end in a loop', best: 'low' },
@@ -23,4 +26,4 @@ export const METRIC_LABELS: Readonly<Record<MetricName, Label>> = {
 
 export const METRIC_NAMES = Object.keys(METRIC_LABELS) as readonly MetricName[];
 
-export const formatScore = (value: number): string => value.toFixed(4);
+export const formatScore = (value: number | undefined): string => value?.toFixed(4) ?? '–';

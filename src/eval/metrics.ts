@@ -32,6 +32,18 @@ export const METRIC_DEFINITIONS = {
     'corpus BLEU-4 over canonical tokens, one reference, brevity penalty, no smoothing (im2markup); 1 is best',
   editAccuracyIm2markup:
     'im2markup’s edit distance accuracy: 1 − Σ distance / Σ longer length, in canonical tokens; 1 is best',
+  boxMatch:
+    'mean over the formulas of F1 = 2 · matches / (tokens of truth + tokens of prediction), to three decimals: both, as ' +
+    'canonical tokens, are laid out by MathJax; their visible tokens (characters without their font, bars of fractions ' +
+    'and roots) are matched at the least total cost (1 for another token, 0.05 for one that looks almost alike, 0.05 ' +
+    'times the mean difference of their boxes’ sides in shares of the picture, 0.15 times that of their places in the ' +
+    'order); matches of other tokens do not count, nor those that no common shift and scale explains to 0.6 em (RANSAC, ' +
+    'five rounds). The matching is that of CDM (UniMERNet’s cdm/), which finds boxes by colour in TeX’s pictures: ' +
+    'numbers come near to its, and are not CDM. A prediction that cannot be rendered counts 0, a truth that cannot is ' +
+    'left out',
+  boxMatchExact:
+    'share of formulas whose box match is 1; the place of one or two tokens alone makes no difference to it',
+  boxMatchUnscored: 'share of formulas that are left out of both, for their truth cannot be rendered',
   renderable: 'share of predictions that KaTeX can parse, and so draw; empty ones count as not',
   renderableTruths: 'the same share of the truths: what lies above it cannot be asked of a prediction',
   repetition:
@@ -43,7 +55,12 @@ export const METRIC_DEFINITIONS = {
 
 export type MetricName = Exclude<keyof typeof METRIC_DEFINITIONS, 'normalization' | 'canonical'>;
 
-export interface Scores extends Readonly<Record<MetricName, number>> {
+/** What only grades with box matches have. */
+type BoxMetricName = 'boxMatch' | 'boxMatchExact' | 'boxMatchUnscored';
+
+export interface Scores
+  extends Readonly<Record<Exclude<MetricName, BoxMetricName>, number>>,
+    Readonly<Partial<Record<BoxMetricName, number>>> {
   readonly count: number;
   readonly definitions: typeof METRIC_DEFINITIONS;
 }
@@ -60,6 +77,8 @@ export interface Grade {
   /** canonical tokens to insert, delete or replace */
   readonly errors: number;
   readonly repeats: boolean;
+  /** as the field of `Scores`, of this pair, where it was asked for; null where the truth cannot be rendered */
+  readonly boxMatch?: number | null;
 }
 
 /** Whether the text ends in one phrase over and over. */
@@ -108,11 +127,21 @@ export function score(grades: readonly Grade[]): Scores {
     ),
     bleuIm2markup: corpusBleu4(grades.map((g) => g.tokens)),
     editAccuracyIm2markup: longer === 0 ? 1 : 1 - total((g) => g.errors) / longer,
+    ...boxScores(grades),
     renderable: share((g) => g.renders.prediction),
     renderableTruths: share((g) => g.renders.truth),
     repetition: share((g) => g.repeats),
     definitions: METRIC_DEFINITIONS,
   };
+}
+
+function boxScores(grades: readonly Grade[]): Pick<Scores, BoxMetricName> {
+  if (grades.every(({ boxMatch }) => boxMatch === undefined)) return {};
+  const known = grades.flatMap(({ boxMatch }) => (typeof boxMatch === 'number' ? [boxMatch] : []));
+  const boxMatchUnscored = 1 - known.length / grades.length;
+  if (known.length === 0) return { boxMatchUnscored };
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { boxMatch: mean(known), boxMatchExact: mean(known.map((f1) => (f1 === 1 ? 1 : 0))), boxMatchUnscored };
 }
 
 export const scorePairs = (pairs: readonly Pair[]): Scores => score(pairs.map(grade));

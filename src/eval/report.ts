@@ -74,7 +74,8 @@ const runHeads = (runs: readonly ReportRun[]): Html[] =>
   );
 
 function scoreTable(runs: readonly ReportRun[]): Html {
-  const rows = METRIC_NAMES.map((metric) => {
+  const known = METRIC_NAMES.filter((metric) => runs.some(({ scores }) => scores[metric] !== undefined));
+  const rows = known.map((metric) => {
     const best = bestOf(metric, runs);
     return html`<tr><th>${METRIC_LABELS[metric].label}<small>${METRIC_DEFINITIONS[metric]}</small></th>${runs.map(
       ({ scores }) =>
@@ -91,7 +92,7 @@ ${rows}</tbody></table></div>`;
 /** The best of several runs, where one is better than another. */
 function bestOf(metric: MetricName, runs: readonly ReportRun[]): number | null {
   const { best } = METRIC_LABELS[metric];
-  const values = runs.map(({ scores }) => scores[metric]);
+  const values = runs.flatMap(({ scores }) => scores[metric] ?? []);
   if (best === null || new Set(values).size === 1) return null;
   return best === 'high' ? Math.max(...values) : Math.min(...values);
 }

@@ -28,7 +28,7 @@ export function misreadSamples(runs: readonly NamedRun[]): Misread[] {
   const found = new Map<string, Misread & { readings: { run: string; grade: Grade }[] }>();
   for (const run of runs) {
     for (const { name, images, grade } of run.samples) {
-      const key = JSON.stringify([images, grade.pair.truth]);
+      const key = JSON.stringify([images.length > 0 ? images : name, grade.pair.truth]);
       const sample = found.get(key) ?? { name, images, readings: [] };
       found.set(key, sample);
       sample.readings.push({ run: run.name, grade });

@@ -11,10 +11,19 @@ interface Place {
   readonly y: number;
 }
 
+/** An element of MathML that pieces belong to, such as mo or mfrac. */
+export interface Element {
+  readonly kind: string;
+  readonly parent: Element | undefined;
+}
+
 /** A glyph and its place; `cut` is the box, in the formula's units, outside of which nothing of it is drawn. */
 export interface PlacedGlyph extends Place {
   readonly glyph: number;
   readonly cut: Box | undefined;
+  /** the character that it draws, or a part of; a bar draws none */
+  readonly char: string;
+  readonly element: Element | undefined;
 }
 
 const ORIGIN: Place = { scaleX: 1, scaleY: 1, x: 0, y: 0 };
@@ -29,7 +38,7 @@ export function readSvg(container: LiteElement): PlacedGlyph[] {
   const svg = elements(container)[0];
   for (const child of svg === undefined ? [] : elements(svg)) {
     // The outermost group flips y for SVG; we keep y upwards and so leave that transform out.
-    if (child.kind === 'g') for (const inner of elements(child)) walk(inner, ORIGIN, undefined, pieces);
+    if (child.kind === 'g') for (const inner of elements(child)) walk(inner, ORIGIN, undefined, undefined, pieces);
   }
   return pieces;
 }
@@ -38,23 +47,32 @@ function elements(node: LiteElement): LiteElement[] {
   return node.children.filter((child): child is LiteElement => 'attributes' in child);
 }
 
-function walk(node: LiteElement, outer: Place, cut: Box | undefined, pieces: PlacedGlyph[]): void {
+function walk(
+  node: LiteElement,
+  outer: Place,
+  cut: Box | undefined,
+  parent: Element | undefined,
+  pieces: PlacedGlyph[],
+): void {
   const attribute = (name: string): string | undefined => {
     const value: unknown = node.attributes[name];
     return value === undefined ? undefined : String(value);
   };
   const number = (name: string): number => Number(attribute(name) ?? 0);
+  const kind = attribute('data-mml-node');
+  const element = kind === undefined ? parent : { kind, parent };
   const transform = attribute('transform');
   let place = transform === undefined ? outer : transformed(outer, transform);
   const bar = (left: number, bottom: number, right: number, top: number): void => {
     const size = { scaleX: right - left, scaleY: top - bottom };
-    pieces.push({ glyph: BAR, cut: undefined, ...within(place, { ...size, x: left, y: bottom }) });
+    pieces.push({ glyph: BAR, char: '', element, cut: undefined, ...within(place, { ...size, x: left, y: bottom }) });
   };
   switch (node.kind) {
     case 'path': {
       const path = attribute('d') ?? '';
       if (attribute('fill') === 'none') throw new Error('it has lines that texlens does not draw');
-      if (path !== '') pieces.push({ glyph: glyphOf(path), ...place, cut });
+      const char = String.fromCodePoint(Number.parseInt(attribute('data-c') ?? '20', 16));
+      if (path !== '') pieces.push({ glyph: glyphOf(path), char, element, ...place, cut });
       return;
     }
     case 'rect': {
@@ -103,7 +121,7 @@ function walk(node: LiteElement, outer: Place, cut: Box | undefined, pieces: Pla
       };
     }
   }
-  for (const child of elements(node)) walk(child, place, cut, pieces);
+  for (const child of elements(node)) walk(child, place, cut, element, pieces);
 }
 
 function textOf(node: LiteElement): string {

@@ -55,6 +55,11 @@ let registered = false;
 
 /** Sets a formula; an InputError says why it cannot be set. */
 export async function typeset(latex: string, font: Font = 'modern'): Promise<Typeset> {
+  return packed(await setGlyphs(latex, font));
+}
+
+/** The same, piece by piece, with what each draws. */
+export async function setGlyphs(latex: string, font: Font = 'modern'): Promise<PlacedGlyph[]> {
   let layout = layouts.get(font);
   if (layout === undefined) {
     layout = createLayout(font);
@@ -63,7 +68,7 @@ export async function typeset(latex: string, font: Font = 'modern'): Promise<Typ
   const convert = await layout;
   for (;;) {
     try {
-      return packed(readSvg(convert(latex)));
+      return readSvg(convert(latex));
     } catch (error) {
       // MathJax asks to wait for a font file and to be called again.
       const retry = error instanceof Error && 'retry' in error ? error.retry : undefined;
@@ -97,7 +102,7 @@ async function createLayout(name: Font): Promise<Layout> {
   return (latex) => document.convert(asTex(latex), { display: true }) as LiteElement;
 }
 
-function packed(list: readonly PlacedGlyph[]): Typeset {
+export function packed(list: readonly PlacedGlyph[]): Typeset {
   const pieces = new Float32Array(list.length * STRIDE);
   const cuts = new Map<number, Box>();
   for (const [i, { glyph, scaleX, scaleY, x, y, cut }] of list.entries()) {
