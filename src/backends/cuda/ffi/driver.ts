@@ -224,10 +224,16 @@ export class Driver {
     return this.get('cuModuleLoadData', image);
   }
 
+  /** dynamic shared memory allowed so far; asking for less would take the rest away */
+  private readonly granted = new Map<Handle, number>();
+
   /** `shared` is allowed whatever the kernel declares itself, for both count towards the 48 KiB that need no leave. */
   function(module: Handle, name: string, shared: number): Handle {
     const found = this.get('cuModuleGetFunction', module, name);
-    if (shared > 0) this.do('cuFuncSetAttribute', found, MAX_DYNAMIC_SHARED, shared);
+    if (shared > (this.granted.get(found) ?? 0)) {
+      this.do('cuFuncSetAttribute', found, MAX_DYNAMIC_SHARED, shared);
+      this.granted.set(found, shared);
+    }
     return found;
   }
 

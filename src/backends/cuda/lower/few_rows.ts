@@ -74,9 +74,11 @@ function division({ rows, depth, columns, normed, gated }: Shape) {
   const SHARES = deep ? Math.max(1, Math.min(8, Math.floor(BLOCKS / blocks))) : 1;
   const each = ceil(chunks, SPLIT * SHARES);
   // Some 96 KiB under way on a multiprocessor, which holds three blocks, or two where the sums are many.
-  const AHEAD = Math.min(each, rows > 16 ? 6 : 8 / TILES);
-  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, NORM: +normed, GATED: +gated };
-  const shared = WARPS * TILES * Math.max(512 * AHEAD, 32 * 8 * ceil(rows, 8));
+  const BURST = Number(process.env.TX_BURST ?? 4);
+  const AHEAD = Number(process.env.TX_AHEAD ?? (TILES === 1 ? 3 : 2));
+  void each;
+  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, BURST, NORM: +normed, GATED: +gated };
+  const shared = WARPS * TILES * Math.max(512 * AHEAD * BURST, 32 * 8 * ceil(rows, 8));
   const made = (WARPS / SPLIT) * (gated ? TILES / 2 : TILES) * 8;
   return { macros, blocks, shared, partialBytes: SHARES > 1 ? blocks * SHARES * rows * made * 4 : 0 };
 }
