@@ -37,8 +37,6 @@ interface DrawnModel {
 
 /** Samples of one task. */
 const SHARE = 32;
-/** Tasks on a thread's side: enough that it need not wait for a busy main thread. */
-const TASKS_EACH = 4;
 /** Blocks under way beside the one that trains, so that no thread waits for a block's last share. */
 const AHEAD = 2;
 /** How much longer later samples may be than those of the first block. */
@@ -73,7 +71,6 @@ export class DrawnSamples implements SampleSource {
           'draw_worker',
           1,
           () => import('./draw_worker.ts'),
-          TASKS_EACH,
         ),
       ),
     );
