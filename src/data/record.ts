@@ -56,7 +56,10 @@ export async function examine(out: string, identity: Identity): Promise<Examined
   if (names.every((name) => name === WORK || name === LOCK)) return { state: 'new' };
   if (!names.includes(RECORD)) {
     throw new InputError(
-      `--out ${out}: holds other files (${names.filter((name) => name !== LOCK).slice(0, 3).join(', ')}) and no ${RECORD}; choose another or an empty folder.`,
+      `--out ${out}: holds other files (${names
+        .filter((name) => name !== LOCK)
+        .slice(0, 3)
+        .join(', ')}) and no ${RECORD}; choose another or an empty folder.`,
     );
   }
   let record: Partial<Identity> & { finished?: boolean; report?: PrepareReport };

@@ -33,8 +33,7 @@ export async function openThreads<T, R>(
   const all = Array.from({ length: threads }, () => new Thread<T, R>(module));
   return {
     count: threads,
-    run: (task, moved) =>
-      all.reduce((one, other) => (other.waiting < one.waiting ? other : one)).run(task, moved),
+    run: (task, moved) => all.reduce((one, other) => (other.waiting < one.waiting ? other : one)).run(task, moved),
     close: async () => {
       await Promise.all(all.map((thread) => thread.close()));
     },

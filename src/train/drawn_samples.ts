@@ -66,12 +66,7 @@ export class DrawnSamples implements SampleSource {
     // A thread each, so that samples of one formula can go to the same one, which has typeset it already.
     const threads = await Promise.all(
       Array.from({ length: workers }, () =>
-        openThreads<DrawTask, DrawnShare>(
-          import.meta.url,
-          'draw_worker',
-          1,
-          () => import('./draw_worker.ts'),
-        ),
+        openThreads<DrawTask, DrawnShare>(import.meta.url, 'draw_worker', 1, () => import('./draw_worker.ts')),
       ),
     );
     const { sizing, tidying, config } = processor;

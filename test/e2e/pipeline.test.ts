@@ -189,7 +189,9 @@ describe('from nothing to LaTeX', () => {
     const again = ['train', config, '--output', at('killed'), '--max-steps', '1'];
     const { code, stderr } = await texlens(...again);
     expect(code).toBe(2);
-    expect(stderr).toMatch(/killed: holds checkpoints of an earlier run \(steps? [\d, ]+\).*--resume.*--output.*--overwrite/);
+    expect(stderr).toMatch(
+      /killed: holds checkpoints of an earlier run \(steps? [\d, ]+\).*--resume.*--output.*--overwrite/,
+    );
     expect((await readdir(at('killed', 'checkpoints'))).sort()).toEqual(kept);
     expect((await texlens(...again, '--overwrite')).code).toBe(0);
     expect(await readdir(at('killed', 'checkpoints'))).toEqual(['checkpoint-1']);

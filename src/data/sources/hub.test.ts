@@ -37,9 +37,16 @@ describe.each(['hf', 'modelscope'] as const)('%s', (hub) => {
     expect(source.options).toMatchObject({ repository: 'o/LaTeX_OCR', subset: 'small', split: 'train' });
     expect(await names(source)).toEqual(['small/train-0.parquet']);
     await expect(open(`${hub}:o/LaTeX_OCR`, { split: 'test' })).rejects.toThrow(/note\.txt, which is no Parquet file/);
-    const warning = expect.stringMatching(/^warning: .*LaTeX_OCR says of itself that this split has 5 rows, its files hold 4;/);
+    const warning = expect.stringMatching(
+      /^warning: .*LaTeX_OCR says of itself that this split has 5 rows, its files hold 4;/,
+    );
     const prepare = (out: string, limit?: number) =>
-      prepareData({ out: scene.at(out), source: { kind: hub, path: 'o/LaTeX_OCR', subset: 'small' }, limit, valCount: 1 });
+      prepareData({
+        out: scene.at(out),
+        source: { kind: hub, path: 'o/LaTeX_OCR', subset: 'small' },
+        limit,
+        valCount: 1,
+      });
     expect(await prepare('part', 3)).toMatchObject({ count: 3 });
     expect(said).not.toHaveBeenCalledWith(warning);
     expect(await prepare('whole')).toMatchObject({ count: 4 });
