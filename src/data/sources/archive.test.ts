@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { packTar } from 'modern-tar';
 import { describe, expect, it } from 'vitest';
-import { names, open, rowsOf, sourceScene, TEXTS } from '../../../test/data/source_scene.ts';
+import { open, rowsOf, sourceScene, TEXTS } from '../../../test/data/source_scene.ts';
 
 const scene = sourceScene();
 const { at, expectFour } = scene;
