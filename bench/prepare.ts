@@ -1,6 +1,6 @@
 // `texlens prepare` on a generated Parquet file of small formula PNGs: rows a second and peak memory, against the
 // tutorial's loop with pyarrow, Pillow and pandas on the same file. The last line is JSON.
-// Run: npm run build && node bench/run.mjs prepare [rows=100000] [python] [rows to compare=5000]
+// Run: npm run build && node bench/run.mjs prepare [rows=100000] [python] [rows to compare=40000]
 // The Parquet file is made once and kept in node_modules/.cache/bench/prepare; BENCH_DIR names another folder, such as
 // one in memory (/dev/shm/prepare), where the disk and its other users do not count.
 import { spawn } from 'node:child_process';
@@ -14,7 +14,7 @@ import { encodePng } from '../src/formats/png.ts';
 
 const rows = Number(process.argv[2] ?? 100_000);
 const python = process.argv[3];
-const peerRows = Math.min(rows, Number(process.argv[4] ?? 5000));
+const peerRows = Math.min(rows, Number(process.argv[4] ?? 40_000));
 const home = process.env.BENCH_DIR ?? 'node_modules/.cache/bench/prepare';
 const ROUNDS = 3;
 const DISTINCT = 1000;

@@ -22,6 +22,8 @@ started = time.perf_counter()
 os.makedirs(os.path.join(args.out, "images"), exist_ok=True)
 paths, texts = [], []
 for batch in pq.ParquetFile(args.parquet).iter_batches(batch_size=1000):
+    if args.rows is not None and len(paths) == args.rows:
+        break
     for row in batch.to_pylist():
         if args.rows is not None and len(paths) == args.rows:
             break

@@ -3,9 +3,9 @@
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { text as textOf } from 'node:stream/consumers';
-import Tinypool from 'tinypool';
 import { inOrder } from '../data/pipeline.ts';
 import { readTable } from '../data/table.ts';
+import { openThreads } from '../data/threads.ts';
 import canonicalShare, { type CanonicalLabel, LABEL_FAULTS } from '../eval/canonical_label.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
@@ -39,25 +39,23 @@ export async function canonicalLabels(
   labels: readonly string[],
   workers = availableParallelism(),
 ): Promise<CanonicalLabel[]> {
-  // Worker threads run the built JavaScript; from TypeScript sources the work is done right here.
-  const threads = Math.max(1, Math.min(workers, Math.ceil(labels.length / SHARE)));
-  const filename = new URL('../eval/canonical_label.js', import.meta.url).href;
-  const pool =
-    import.meta.url.endsWith('.js') && threads > 1
-      ? new Tinypool({ filename, minThreads: threads, maxThreads: threads })
-      : undefined;
-  const run = (share: readonly string[]): Promise<CanonicalLabel[]> =>
-    pool ? (pool.run(share) as Promise<CanonicalLabel[]>) : Promise.resolve(canonicalShare(share));
+  const wanted = Math.min(workers, Math.ceil(labels.length / SHARE));
+  const threads = await openThreads<readonly string[], CanonicalLabel[]>(
+    import.meta.url,
+    '../eval/canonical_label',
+    wanted > 1 ? wanted : 0,
+    async () => ({ default: canonicalShare }),
+  );
   const done: CanonicalLabel[] = [];
   const progress = bar('canonical spelling', labels.length);
   try {
-    for await (const share of inOrder(shares(labels), run, 2 * threads)) {
+    for await (const share of inOrder(shares(labels), (share) => threads.run(share), 2 * threads.count)) {
       for (const label of share) done.push(label);
       progress.update(done.length);
     }
   } finally {
     progress.stop();
-    await pool?.destroy();
+    await threads.close();
   }
   return done;
 }

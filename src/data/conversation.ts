@@ -45,17 +45,21 @@ const resolved = (file: string, image: string): string => (isAbsolute(image) ? i
 /** The conversation JSON's text in parts, as Python's json.dump(…, indent=2, ensure_ascii=False) writes it. */
 export function* conversationsText(rows: Iterable<LabelledImage>): Generator<string> {
   let i = 0;
-  for (const { image, text } of rows) {
-    const entry = {
-      id: `identity_${++i}`,
-      conversations: [
-        { role: 'user', value: image },
-        { role: 'assistant', value: text },
-      ],
-    };
-    // An array of one, without its brackets.
-    yield `${i === 1 ? '[\n' : ',\n'}${JSON.stringify([entry], null, 2).slice(2, -2)}`;
-  }
+  for (const { image, text } of rows)
+    yield `${i === 0 ? '[' : ','}
+  {
+    "id": "identity_${++i}",
+    "conversations": [
+      {
+        "role": "user",
+        "value": ${JSON.stringify(image)}
+      },
+      {
+        "role": "assistant",
+        "value": ${JSON.stringify(text)}
+      }
+    ]
+  }`;
   yield i === 0 ? '[]\n' : '\n]\n';
 }
 
@@ -125,7 +129,15 @@ export function writeCsv(file: string, rows: Iterable<LabelledImage>, staging?: 
 
 function* csvText(rows: Iterable<LabelledImage>): Generator<string> {
   yield stringify([['image_path', 'text']]);
-  for (const { image, text } of rows) yield stringify([[image, text]]);
+  // Many at once, for each call reads its options anew.
+  let batch: string[][] = [];
+  for (const { image, text } of rows) {
+    batch.push([image, text]);
+    if (batch.length < 256) continue;
+    yield stringify(batch);
+    batch = [];
+  }
+  yield stringify(batch);
 }
 
 /** Reads the tutorial's CSV; an empty label or image path is an InputError that names the line. */

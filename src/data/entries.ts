@@ -38,7 +38,7 @@ export async function openEntries(
     }
   }
   const states = await imageFiles('images', images());
-  return { options: { path, imageColumn, textColumn }, files: [file, states], total, rows: items };
+  return { options: { path, imageColumn, textColumn }, files: async () => [file, states], total, rows: items };
 }
 
 /** The row of one entry. */

@@ -9,7 +9,7 @@ import { openParquet } from './sources/parquet.ts';
 export async function openHubDataset(hub: HubName, path: string, options: SourceOptions): Promise<Source> {
   const repo = parseRepoName(`${hub}:${path}`);
   const { split = 'train' } = options;
-  const { subset, files, revision } = await downloadDataset({ ...repo, subset: options.subset, split });
+  const { subset, files, revision, declaredRows } = await downloadDataset({ ...repo, subset: options.subset, split });
   const other = files.find((file) => !/\.parquet$/i.test(file.path));
   if (other !== undefined)
     throw new InputError(
@@ -18,5 +18,6 @@ export async function openHubDataset(hub: HubName, path: string, options: Source
     );
   // Files go by their names in the repository, wherever the cache lies.
   const parquet = files.map(({ localPath, path: name }) => ({ path: localPath, name }));
-  return openParquet(parquet, { repository: repo.id, revision, subset, split }, options);
+  const source = await openParquet(parquet, { repository: repo.id, revision, subset, split }, options);
+  return { ...source, declared: declaredRows };
 }

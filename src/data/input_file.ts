@@ -1,20 +1,26 @@
 // The states of a source's files, by which a resumed preparation knows that its source is still the same.
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { InputError, messageOf } from '../shared/errors.ts';
 import type { InputFile } from './source.ts';
 
 const AT_ONCE = 64;
+const READ_BYTES = 1 << 20;
 
 /** Size and SHA-256 of a file's content. */
 export async function inputFile(path: string, expected: string): Promise<InputFile> {
   const hash = createHash('sha256');
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
   let bytes = 0;
   try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-      hash.update(chunk);
-      bytes += chunk.length;
+    const handle = await open(path);
+    try {
+      for (let read = -1; read !== 0; bytes += read) {
+        read = (await handle.read(buffer, 0, READ_BYTES)).bytesRead;
+        hash.update(buffer.subarray(0, read));
+      }
+    } finally {
+      await handle.close();
     }
   } catch (error) {
     throw new InputError(`${path}: cannot be read (${messageOf(error)}); expected ${expected}.`);

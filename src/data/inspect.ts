@@ -1,10 +1,8 @@
 // One row from a source to a finished one: its image checked and written, its label checked. Runs on worker threads.
 import { createHash } from 'node:crypto';
-import { renameSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import katex from 'katex';
-import sharp from 'sharp';
 import { decodeImage } from '../formats/image.ts';
 import { encodePng } from '../formats/png.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
@@ -35,8 +33,6 @@ export type Finished = Kept | Dropped;
 export interface InspectOptions {
   /** where images go */
   readonly images: string;
-  /** where they are written before they are moved there, whole */
-  readonly staging: string;
   readonly normalize: boolean;
   readonly dropInvalid: boolean;
 }
@@ -68,17 +64,22 @@ export async function inspect(item: Item, name: string, options: InspectOptions)
     const { width, height, rgb } = await decodeImage(bytes, source, MAX_PIXELS);
     const pixels = createHash('sha256').update(`${width} ${height} `).update(rgb).digest('base64url').slice(0, 22);
     const ending = endingOf(bytes);
-    const out = ending === undefined ? await sharp(bytes, { pages: 1 }).png().toBuffer() : bytes;
+    const out = ending === undefined ? await asPng(bytes) : bytes;
     const file = `${name}.${ending ?? 'png'}`;
     // Synchronous, for a worker has nothing else to do and promises of file work take twice the time.
-    writeFileSync(join(options.staging, file), out);
-    renameSync(join(options.staging, file), join(options.images, file));
+    // A kill may leave it cut; its row is then not in the journal, and is finished once more.
+    writeFileSync(`${options.images}/${file}`, out);
     const flags = { ...(invalid && { invalid }), ...(text !== row.text && { normalized: true as const }) };
     return { file, bytes: out.length, width, height, text, pixels, ...flags };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     return drop('not a readable image', messageOf(error));
   }
+}
+
+async function asPng(bytes: Uint8Array): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
+  return sharp(bytes, { pages: 1 }).png().toBuffer();
 }
 
 /** A labels file may name anything, also a device without end. */

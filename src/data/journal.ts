@@ -1,58 +1,54 @@
 // The journal of finished rows: one JSON line a row, in the order of the rows, appended after their images are in place.
 // A process killed at any moment leaves whole lines and perhaps the beginning of one, which is cut off.
-import { appendFileSync, closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { appendFileSync, closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import type { Finished } from './inspect.ts';
 
 const READ_BYTES = 1 << 20;
 const NEWLINE = 0x0a;
 
 export class Journal {
-  /** where the line of each row ends */
-  private readonly ends: number[] = [];
+  /** how many rows are finished */
+  length = 0;
 
   private constructor(private readonly fd: number) {}
 
   static open(file: string): Journal {
-    const journal = new Journal(openSync(file, 'a+'));
-    journal.index();
-    return journal;
+    return new Journal(openSync(file, 'a+'));
   }
 
-  /** How many rows are finished. */
-  get length(): number {
-    return this.ends.length;
+  /** Reads the rows of an earlier process as far as `take` agrees to them, and forgets the rest. */
+  replay(take: (row: Finished) => boolean): void {
+    let kept = 0; // bytes
+    for (const line of this.lines()) {
+      if (!take(JSON.parse(line.toString('utf8')) as Finished)) break;
+      kept += line.length;
+      this.length++;
+    }
+    ftruncateSync(this.fd, kept);
   }
 
   append(rows: readonly Finished[]): void {
-    const lines = rows.map((row) => Buffer.from(`${JSON.stringify(row)}\n`));
-    appendFileSync(this.fd, Buffer.concat(lines));
-    for (const line of lines) this.ends.push((this.ends.at(-1) ?? 0) + line.length);
-  }
-
-  at(row: number): Finished {
-    const start = this.ends[row - 1] ?? 0;
-    const bytes = Buffer.alloc(this.ends[row]! - start);
-    readSync(this.fd, bytes, 0, bytes.length, start);
-    return JSON.parse(bytes.toString('utf8')) as Finished;
-  }
-
-  /** Forgets the rows from number `length` on. */
-  cut(length: number): void {
-    this.ends.length = length;
-    ftruncateSync(this.fd, this.ends.at(-1) ?? 0);
+    appendFileSync(this.fd, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    this.length += rows.length;
   }
 
   close(): void {
     closeSync(this.fd);
   }
 
-  private index(): void {
-    const bytes = Buffer.alloc(READ_BYTES);
-    const { size } = fstatSync(this.fd);
-    for (let start = 0; start < size; start += READ_BYTES) {
-      const part = bytes.subarray(0, readSync(this.fd, bytes, 0, READ_BYTES, start));
-      for (let at = part.indexOf(NEWLINE); at >= 0; at = part.indexOf(NEWLINE, at + 1)) this.ends.push(start + at + 1);
+  /** The whole lines, each with its end. */
+  private *lines(): Generator<Buffer> {
+    const part = Buffer.alloc(READ_BYTES);
+    let rest = Buffer.alloc(0);
+    for (let at = 0, count = -1; count !== 0; at += count) {
+      count = readSync(this.fd, part, 0, READ_BYTES, at);
+      const bytes = Buffer.concat([rest, part.subarray(0, count)]);
+      let start = 0;
+      for (let end = bytes.indexOf(NEWLINE) + 1; end > 0; end = bytes.indexOf(NEWLINE, start) + 1) {
+        yield bytes.subarray(start, end);
+        start = end;
+      }
+      rest = bytes.subarray(start);
     }
-    this.cut(this.ends.length);
   }
 }

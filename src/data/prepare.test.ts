@@ -1,7 +1,8 @@
 // Preparing whole folders: files, re-runs, refusals, drops, and the same bytes whatever the number of workers.
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -72,6 +73,21 @@ describe('synthetic', () => {
     await expect(other).rejects.toThrow(/seed: then 1, now 2/);
     await writeFile(join(folder, 'notes.txt'), 'mine');
     await expect(prepareData(synthetic(folder), quiet)).rejects.toThrow(/holds other files/);
+  });
+
+  it('refuses a folder that another process prepares into, and goes past one that was killed', async () => {
+    const out = join(folder, 'data');
+    await mkdir(out);
+    const lock = join(out, '.prepare-lock');
+    await writeFile(lock, JSON.stringify({ pid: process.pid, host: hostname() }));
+    await expect(prepareData(synthetic(out), quiet)).rejects.toThrow(
+      `--out ${out}: process ${process.pid} on ${hostname()} is preparing into it now; wait for it, or choose another`,
+    );
+    expect(await readdir(out)).toEqual(['.prepare-lock']);
+    const { pid } = spawnSync(process.execPath, ['-e', '']);
+    await writeFile(lock, JSON.stringify({ pid, host: hostname() }));
+    expect(await prepareData(synthetic(out), quiet)).toMatchObject({ count: 10, already: false });
+    expect(await readdir(out)).not.toContain('.prepare-lock');
   });
 
   it('mends a folder that lost an image, or was interrupted', async () => {

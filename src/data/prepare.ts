@@ -1,19 +1,20 @@
 // Prepares a data set: images, data.csv, train.json, val.json, and prepare.json that says how they came to be. Rows
-// stream from the source through the checks into a journal; the lists are written from it at the end. Killed at any
+// stream from the source through the checks into a journal; the lists are written at the end. Killed at any
 // moment, the same command goes on after the last row of the journal and writes the same bytes.
 import { statSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError, messageOf, RunError } from '../shared/errors.ts';
-import { bar } from '../shared/log.ts';
+import { type Lock, takeLock } from '../shared/lock.ts';
+import { bar, say } from '../shared/log.ts';
 import { type LabelledImage, type SplitOptions, split, writeConversations, writeCsv } from './conversation.ts';
-import type { Kept } from './inspect.ts';
+import type { Finished, Kept } from './inspect.ts';
 import { Journal } from './journal.ts';
-import { finishRows } from './pipeline.ts';
-import { examine, type Identity, type PrepareReport, WORK, writeRecord } from './record.ts';
-import type { Source, SourceOptions } from './source.ts';
+import { finishRows, openPool } from './pipeline.ts';
+import { examine, type Identity, LOCK, type PrepareReport, WORK, writeRecord } from './record.ts';
+import type { InputFile, Source, SourceOptions } from './source.ts';
 import { openSource } from './sources/index.ts';
-import { digest, Statistics } from './statistics.ts';
+import { Statistics } from './statistics.ts';
 
 export interface PrepareOptions extends SplitOptions {
   readonly out: string;
@@ -40,29 +41,29 @@ export async function prepareData(options: PrepareOptions, hooks: PrepareHooks =
   const { kind, path = '', ...own } = options.source;
   if (limit < 1) throw new InputError(`--limit ${limit}: expected at least 1 row.`);
   const source = await openSource(kind, path, own);
-  const identity = identityOf(options, source);
-  const before = await examine(out, identity);
-  const work = join(out, WORK);
-  if (before.state === 'finished') {
-    await rm(work, { recursive: true, force: true });
-    return { ...before.report, already: true };
-  }
   const total = Math.min(source.total, limit);
+  if (source.declared !== undefined && source.declared !== source.total && total === source.total)
+    say(
+      `warning: ${kind}:${path} says of itself that this split has ${source.declared} rows, its files hold ${total}; ` +
+        'they may have changed since, or lack a part.',
+    );
   // A wrong split is found before the work, not after it.
   split(new Array<number>(total).fill(0), options);
-  if (before.state === 'new') await rm(work, { recursive: true, force: true });
-  await mkdir(work, { recursive: true });
-  await writeRecord(out, identity, { finished: false });
-  await mkdir(join(out, 'images'), { recursive: true });
-  const journal = Journal.open(join(work, 'journal.jsonl'));
+  // The threads start while the source's files are read through for their hashes.
+  const pool = await openPool(total, options.workers);
   try {
-    const { statistics, kept } = await finishAll(source, total, journal, options, hooks);
-    if (kept.length === 0)
-      throw new InputError(`no sample is left of the source: ${statistics.dropText() || 'it is empty'}.`);
-    const report = { ...(await writeLists(options, journal, kept, statistics)), seconds: secondsSince(started) };
-    await writeRecord(out, identity, { finished: true, report, ...statistics.summary() });
-    await rm(work, { recursive: true, force: true });
-    return { out, ...report };
+    const identity = identityOf(options, source.options, await source.files());
+    const before = await examine(out, identity);
+    if (before.state === 'finished') {
+      await Promise.all([WORK, LOCK].map((name) => rm(join(out, name), { recursive: true, force: true })));
+      return { ...before.report, already: true };
+    }
+    const lock = await lockFolder(out);
+    try {
+      return await prepareLocked({ source, identity, total, pool, options, hooks, started });
+    } finally {
+      await lock.release();
+    }
   } catch (error) {
     // An error of the system, which comes from a worker thread as its message alone: a full disk, as a rule.
     if (error instanceof InputError || !/^E[A-Z]+: /.test(messageOf(error))) throw error;
@@ -70,13 +71,58 @@ export async function prepareData(options: PrepareOptions, hooks: PrepareHooks =
       `--out ${out}: could not be written (${messageOf(error)}); free space and run the same command again, it goes on.`,
     );
   } finally {
+    await pool.close();
+  }
+}
+
+async function lockFolder(out: string): Promise<Lock> {
+  await mkdir(out, { recursive: true });
+  const lock = await takeLock(join(out, LOCK));
+  if ('release' in lock) return lock;
+  throw new InputError(
+    `--out ${out}: process ${lock.pid} on ${lock.host} is preparing into it now; wait for it, or choose another --out.`,
+  );
+}
+
+interface Job {
+  readonly source: Source;
+  readonly identity: Identity;
+  readonly total: number;
+  readonly pool: Awaited<ReturnType<typeof openPool>>;
+  readonly options: PrepareOptions;
+  readonly hooks: PrepareHooks;
+  /** of the clock, in ms */
+  readonly started: number;
+}
+
+async function prepareLocked(job: Job): Promise<PrepareReport> {
+  const { identity, options, started } = job;
+  const { out } = options;
+  // Once more, for another process may have been at it until now.
+  const before = await examine(out, identity);
+  if (before.state === 'finished') return { ...before.report, already: true };
+  const work = join(out, WORK);
+  if (before.state === 'new') await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  await writeRecord(out, identity, { finished: false });
+  await mkdir(join(out, 'images'), { recursive: true });
+  const journal = Journal.open(join(work, 'journal.jsonl'));
+  try {
+    const { statistics, kept } = await finishAll(job, journal);
+    if (kept.length === 0)
+      throw new InputError(`no sample is left of the source: ${statistics.dropText() || 'it is empty'}.`);
+    const report = { ...(await writeLists(options, kept, statistics)), seconds: secondsSince(started) };
+    await writeRecord(out, identity, { finished: true, report, ...statistics.summary() });
+    await rm(work, { recursive: true, force: true });
+    return { out, ...report };
+  } finally {
     journal.close();
   }
 }
 
 const secondsSince = (start: number): number => Math.round(performance.now() - start) / 1000;
 
-function identityOf(options: PrepareOptions, { options: own, files }: Source): Identity {
+function identityOf(options: PrepareOptions, own: Source['options'], files: readonly InputFile[]): Identity {
   const { source, limit, normalize, dropInvalid, valCount, valRatio, shuffleSeed } = options;
   const flat = {
     ...{ source: source.kind, ...own, limit },
@@ -86,43 +132,32 @@ function identityOf(options: PrepareOptions, { options: own, files }: Source): I
   return JSON.parse(JSON.stringify({ options: flat, files })) as Identity;
 }
 
-interface Finished {
+interface Prepared {
   readonly statistics: Statistics;
-  /** numbers of the rows that were kept */
-  readonly kept: number[];
+  readonly kept: Kept[];
 }
 
 /** Takes over what the journal holds, and finishes the rest of the rows into it. */
-async function finishAll(
-  source: Source,
-  total: number,
-  journal: Journal,
-  { out, workers, normalize = false, dropInvalid = false }: PrepareOptions,
-  hooks: PrepareHooks,
-): Promise<Finished> {
+async function finishAll({ source, total, pool, options, hooks }: Job, journal: Journal): Promise<Prepared> {
+  const { out, normalize = false, dropInvalid = false } = options;
   const statistics = new Statistics();
-  const kept: number[] = [];
+  const kept: Kept[] = [];
   const images = join(out, 'images');
-  for (let row = 0; row < journal.length; row++) {
-    const finished = journal.at(row);
-    if (!('dropped' in finished)) {
-      // After a power cut, unlike a kill, the journal may know of images that the disk does not.
-      if (statSync(join(images, finished.file), { throwIfNoEntry: false })?.size !== finished.bytes) {
-        journal.cut(row);
-        break;
-      }
-      kept.push(row);
-    }
-    statistics.add(finished);
-  }
-  const options = { images, staging: join(out, WORK), normalize, dropInvalid };
+  const take = (row: Finished): void => {
+    if (!('dropped' in row)) kept.push(row);
+    statistics.add(row);
+  };
+  journal.replay((row) => {
+    // After a power cut, unlike a kill, the journal may know of images that the disk does not.
+    const whole = 'dropped' in row || statSync(join(images, row.file), { throwIfNoEntry: false })?.size === row.bytes;
+    if (whole) take(row);
+    return whole;
+  });
   const shown = hooks.progress ? undefined : bar('preparing', total);
   try {
-    for await (const share of finishRows(source, { from: journal.length, to: total, workers }, options)) {
-      for (const [i, finished] of share.entries()) {
-        if (!('dropped' in finished)) kept.push(journal.length + i);
-        statistics.add(finished);
-      }
+    const rows = { from: journal.length, to: total };
+    for await (const share of finishRows(source, rows, pool, { images, normalize, dropInvalid })) {
+      share.forEach(take);
       journal.append(share);
       hooks.progress?.(journal.length, total);
       shown?.update(journal.length);
@@ -137,30 +172,22 @@ async function finishAll(
 
 async function writeLists(
   options: PrepareOptions,
-  journal: Journal,
-  kept: readonly number[],
+  kept: readonly Kept[],
   statistics: Statistics,
 ): Promise<Omit<PrepareReport, 'out' | 'seconds'>> {
-  const { out } = options;
   const { train, val } = split(kept, options);
-  function* listed(rows: readonly number[]): Generator<LabelledImage> {
-    for (const row of rows) {
-      const { file, text } = journal.at(row) as Kept;
-      yield { image: `images/${file}`, text };
-    }
+  function* listed(rows: readonly Kept[]): Generator<LabelledImage> {
+    for (const { file, text } of rows) yield { image: `images/${file}`, text };
   }
-  const write = (writer: typeof writeCsv, name: string, rows: readonly number[]): Promise<void> =>
-    writer(join(out, name), listed(rows), join(out, WORK, name));
+  const write = (writer: typeof writeCsv, name: string, rows: readonly Kept[]): Promise<void> =>
+    writer(join(options.out, name), listed(rows), join(options.out, WORK, name));
   await write(writeCsv, 'data.csv', kept);
   await write(writeConversations, 'train.json', train);
   await write(writeConversations, 'val.json', val);
-  const seen = new Set<string>();
-  for (const { text } of listed(train)) seen.add(digest(text));
-  let valLabelsInTrain = 0;
-  for (const { text } of listed(val)) if (seen.has(digest(text))) valLabelsInTrain++;
+  const trained = new Set(train.map(({ text }) => text));
   return {
     ...{ count: kept.length, train: train.length, val: val.length },
     ...{ dropped: statistics.drops.counts(), flagged: statistics.flags.counts(), normalized: statistics.normalized },
-    ...{ valLabelsInTrain, already: false },
+    ...{ valLabelsInTrain: val.filter(({ text }) => trained.has(text)).length, already: false },
   };
 }

@@ -11,6 +11,8 @@ import type { Tally } from './statistics.ts';
 export const RECORD = 'prepare.json';
 /** What a preparation keeps to itself: the journal, and files before they are whole. Gone when it is finished. */
 export const WORK = '.prepare';
+/** Beside it, so that two at once do not write into one folder. */
+export const LOCK = '.prepare-lock';
 
 /** What decides the content of what is written. */
 export interface Identity {
@@ -50,11 +52,14 @@ export async function examine(out: string, identity: Identity): Promise<Examined
     if (error.code === 'ENOENT') return [];
     throw new InputError(`--out ${out}: ${messageOf(error)}; expected a folder that can be written.`);
   });
-  // Alone, the work folder is all that a run killed at once has left.
-  if (names.every((name) => name === WORK)) return { state: 'new' };
+  // Alone, they are all that a run killed at once has left.
+  if (names.every((name) => name === WORK || name === LOCK)) return { state: 'new' };
   if (!names.includes(RECORD)) {
     throw new InputError(
-      `--out ${out}: holds other files (${names.slice(0, 3).join(', ')}) and no ${RECORD}; choose another or an empty folder.`,
+      `--out ${out}: holds other files (${names
+        .filter((name) => name !== LOCK)
+        .slice(0, 3)
+        .join(', ')}) and no ${RECORD}; choose another or an empty folder.`,
     );
   }
   let record: Partial<Identity> & { finished?: boolean; report?: PrepareReport };

@@ -37,9 +37,12 @@ export interface InputFile {
 export interface Source {
   /** the options that decide the rows, defaults filled in */
   readonly options: Readonly<Record<string, unknown>>;
-  readonly files: readonly InputFile[];
+  /** the files that the rows come from, read through for their hashes */
+  files(): Promise<readonly InputFile[]>;
   /** how many rows there are */
   readonly total: number;
+  /** how many there are by what the data set says of itself */
+  readonly declared?: number;
   /** The rows from number `from` on. */
   rows(from: number): AsyncIterable<Item> | Iterable<Item>;
 }

@@ -1,7 +1,6 @@
 // What prepare.json tells of a data set: what was left out, what was kept and flagged, and histograms of picture sizes
-// and label lengths. Memory grows by some hundred bytes a row.
-import { createHash } from 'node:crypto';
-import { type Finished, INVALID_LABEL } from './inspect.ts';
+// and label lengths. Memory holds the finished rows, some hundred bytes each.
+import { type Finished, INVALID_LABEL, type Kept } from './inspect.ts';
 
 /** Counts in bins of equal width; the key is the bin's lower end. */
 class Histogram {
@@ -62,10 +61,10 @@ export class Statistics {
   readonly drops = new Tallies();
   readonly flags = new Tallies();
   normalized = 0;
-  /** pixels → the first image that has them */
-  private readonly images = new Map<string, string>();
-  /** digests of pixels and label */
-  private readonly samples = new Set<string>();
+  /** pixels → the first sample that has them */
+  private readonly first = new Map<string, Kept>();
+  /** pixels and label of the samples that repeat a picture under another label */
+  private readonly others = new Set<string>();
 
   /** Takes in the rows in their order. */
   add(row: Finished): void {
@@ -80,12 +79,14 @@ export class Statistics {
     this.words.add(text.trim().split(/\s+/).length);
     if (row.normalized) this.normalized++;
     if (row.invalid !== undefined) this.flags.add(INVALID_LABEL, `${file}: ${row.invalid}`);
-    const sample = digest(`${pixels} ${text}`);
-    const first = this.images.get(pixels);
-    if (first === undefined) this.images.set(pixels, file);
-    else if (this.samples.has(sample)) this.flags.add('exact duplicate', `${file} is ${first} again`);
-    else this.flags.add('same image, another label', `${file} and ${first}`);
-    this.samples.add(sample);
+    const first = this.first.get(pixels);
+    if (first === undefined) this.first.set(pixels, row);
+    else if (first.text === text || this.others.has(`${pixels} ${text}`))
+      this.flags.add('exact duplicate', `${file} is ${first.file} again`);
+    else {
+      this.others.add(`${pixels} ${text}`);
+      this.flags.add('same image, another label', `${file} and ${first.file}`);
+    }
   }
 
   /** Reasons of drops with their first example, for an error message. */
@@ -108,6 +109,3 @@ export class Statistics {
     };
   }
 }
-
-/** 128 bits that stand for a text in a set. */
-export const digest = (text: string): string => createHash('sha256').update(text).digest('base64url').slice(0, 22);

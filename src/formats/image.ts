@@ -1,6 +1,5 @@
 // Image files to RGB pixels, and Pillow's bicubic resize (Pillow src/libImaging/Resample.c), bit for bit.
 import { readFile } from 'node:fs/promises';
-import sharp from 'sharp';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { decodePng, type Pixels } from './png.ts';
 
@@ -28,6 +27,8 @@ export async function decodeImage(
   const png = decodePng(bytes);
   if (png !== null && png.width * png.height <= maxPixels)
     return { width: png.width, height: png.height, rgb: toRgb(png.data, png.channels) };
+  // Loaded when first needed, for that takes longer than to decode a thousand small PNGs.
+  const { default: sharp } = await import('sharp');
   try {
     const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'error', pages: 1, ignoreIcc: true });
     // sharp would go through an ink profile, Pillow does not.

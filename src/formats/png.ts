@@ -52,6 +52,8 @@ export interface PngPixels {
 
 /** Larger pictures are left to sharp, which decodes them beside the program. */
 const MAX_PIXELS = 1 << 20;
+/** The least that node:zlib takes for the size of a piece. */
+const MIN_CHUNK = 64;
 const CHANNELS: Readonly<Record<number, PngPixels['channels']>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 };
 
 /**
@@ -86,8 +88,11 @@ export function decodePng(bytes: Uint8Array): PngPixels | null {
   const stride = Math.ceil((width * channels * bits) / 8);
   let raw: Buffer;
   try {
+    // In one piece, with a little room by which data that is too long shows.
+    const room = (stride + 1) * height + MIN_CHUNK;
     raw = inflateSync(parts.length === 1 ? parts[0]! : Buffer.concat(parts), {
-      maxOutputLength: (stride + 1) * height,
+      chunkSize: room,
+      maxOutputLength: room,
     });
   } catch {
     return null;
@@ -101,46 +106,52 @@ export function decodePng(bytes: Uint8Array): PngPixels | null {
   return rgb && { width, height, data: rgb, channels: 3 };
 }
 
-/** Undoes the filters of the rows (PNG specification, section 9); `step` is a pixel in bytes. Null for one that is none. */
+/**
+ * Undoes the filters of the rows (PNG specification, section 9) in place, closing the gaps of the filter bytes; `step` is
+ * a pixel in bytes. Null for a filter that is none.
+ */
 function unfiltered(raw: Buffer, stride: number, height: number, step: number): Uint8Array | null {
-  const out = new Uint8Array(stride * height);
   for (let y = 0; y < height; y++) {
-    const from = y * (stride + 1) + 1;
+    const from = y * (stride + 1) + 1; // always ahead of `to`
     const to = y * stride;
-    const up = to - stride; // of the first row, outside: those bytes count as 0
-    switch (raw[from - 1]) {
-      case 0:
-        out.set(raw.subarray(from, from + stride), to);
-        break;
-      case 1:
-        for (let x = 0; x < stride; x++) out[to + x] = raw[from + x]! + (x < step ? 0 : out[to + x - step]!);
-        break;
-      case 2:
-        for (let x = 0; x < stride; x++) out[to + x] = raw[from + x]! + (y === 0 ? 0 : out[up + x]!);
-        break;
-      case 3:
-        for (let x = 0; x < stride; x++) {
-          const left = x < step ? 0 : out[to + x - step]!;
-          out[to + x] = raw[from + x]! + ((left + (y === 0 ? 0 : out[up + x]!)) >> 1);
-        }
-        break;
-      case 4:
-        for (let x = 0; x < stride; x++) {
-          const left = x < step ? 0 : out[to + x - step]!;
-          const above = y === 0 ? 0 : out[up + x]!;
-          const corner = x < step || y === 0 ? 0 : out[up + x - step]!;
-          // The neighbour nearest to left + above − corner.
-          const a = Math.abs(above - corner);
-          const b = Math.abs(left - corner);
-          const c = Math.abs(left + above - 2 * corner);
-          out[to + x] = raw[from + x]! + (a <= b && a <= c ? left : b <= c ? above : corner);
-        }
-        break;
-      default:
-        return null;
-    }
+    const up = to - stride;
+    const filter = raw[from - 1]!;
+    if (filter > 4) return null;
+    // What lies outside counts as 0: in the first row, Up is None and Paeth is Sub.
+    if (filter === 0 || (filter === 2 && y === 0)) raw.copyWithin(to, from, from + stride);
+    else if (filter === 1 || (filter === 4 && y === 0)) {
+      for (let x = 0; x < step; x++) raw[to + x] = raw[from + x]!;
+      for (let x = step; x < stride; x++) raw[to + x] = raw[from + x]! + raw[to + x - step]!;
+    } else if (filter === 2) for (let x = 0; x < stride; x++) raw[to + x] = raw[from + x]! + raw[up + x]!;
+    else if (filter === 3) average(raw, from, to, y === 0 ? -1 : up, stride, step);
+    else paeth(raw, from, to, up, stride, step);
   }
-  return out;
+  return new Uint8Array(raw.buffer, raw.byteOffset, stride * height);
+}
+
+/** `up` below 0: there is no row above. */
+function average(raw: Buffer, from: number, to: number, up: number, stride: number, step: number): void {
+  for (let x = 0; x < stride; x++) {
+    const left = x < step ? 0 : raw[to + x - step]!;
+    const above = up < 0 ? 0 : raw[up + x]!;
+    raw[to + x] = raw[from + x]! + ((left + above) >> 1);
+  }
+}
+
+function paeth(raw: Buffer, from: number, to: number, up: number, stride: number, step: number): void {
+  for (let x = 0; x < step; x++) raw[to + x] = raw[from + x]! + raw[up + x]!;
+  for (let x = step; x < stride; x++) {
+    const left = raw[to + x - step]!;
+    const above = raw[up + x]!;
+    const corner = raw[up + x - step]!;
+    // The neighbour nearest to left + above − corner.
+    const p = above - corner;
+    const q = left - corner;
+    const a = Math.abs(p);
+    const b = Math.abs(q);
+    const c = Math.abs(p + q);
+    raw[to + x] = raw[from + x]! + (a <= b && a <= c ? left : b <= c ? above : corner);
+  }
 }
 
 /** Samples of 1, 2 or 4 bits as bytes; grey ones are spread over the range. */

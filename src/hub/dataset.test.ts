@@ -10,6 +10,14 @@ import type { HubName } from './names.ts';
 const ID = 'AI-ModelScope/LaTeX_OCR';
 const README = `---
 license: apache-2.0
+dataset_info:
+  - config_name: full
+    features: [{name: image, dtype: image}]
+    splits:
+      - {name: train, num_bytes: 405000, num_examples: 76318}
+      - {name: validation, num_examples: 8475}
+  - config_name: small
+    splits: [{name: train}]
 configs:
   - config_name: full
     data_files:
@@ -81,6 +89,22 @@ describe.each(['hf', 'modelscope'] as const)('downloadDataset from %s', (hub) =>
     const { files: small } = await downloadDataset(request(hub, { subset: 'small' }), hooks);
     expect(small.map(({ path, split }) => [split, path])).toEqual([['train', 'small/train.parquet']]);
     expect((await readFile(small[0]!.localPath)).length).toBe(0);
+  });
+
+  it('tells how many rows the README says that a split has', async () => {
+    const declared = async (rest: Partial<DatasetRequest>) =>
+      (await downloadDataset(request(hub, rest), hooks)).declaredRows;
+    expect(await declared({ split: 'train' })).toBe(76318);
+    expect(await declared({ split: 'train', offline: true })).toBe(76318);
+    expect(await declared({ split: 'val' })).toBe(8475);
+    expect(await declared({ split: 'test' })).toBeUndefined();
+    expect(await declared({ subset: 'small', split: 'train' })).toBeUndefined();
+    // One subset alone need not be named, and a form that nobody knows says nothing.
+    const head = (info: string) => ({ 'README.md': `---\ndataset_info: ${info}\n---\n`, 'train.parquet': 'x' });
+    server.add({ kind: 'dataset', id: ID, files: head('{splits: [{name: train, num_examples: 7}]}') });
+    expect(await declared({ split: 'train' })).toBe(7);
+    server.add({ kind: 'dataset', id: ID, files: head('seven') });
+    expect(await declared({ split: 'train' })).toBeUndefined();
   });
 
   it('fetches nothing twice and works offline afterwards', async () => {

@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, resolve, sep } from 'node:path';
 import { InputError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
-import { chooseConfig, type DatasetConfig, datasetConfigs, filesOfConfig } from './dataset_configs.ts';
+import { chooseConfig, type DatasetConfig, datasetConfigs, declaredRows, filesOfConfig } from './dataset_configs.ts';
 import { type FetchOptions, rootsOf } from './fetch.ts';
 import { findFolder, plainSpot, spotFor } from './layout.ts';
 import { listRepo } from './listing.ts';
@@ -44,6 +44,8 @@ export interface DownloadedDataset {
   readonly subset: string;
   /** In the order of the splits and, in each, of the paths. */
   readonly files: readonly DatasetFile[];
+  /** How many rows the README says that the split has. */
+  readonly declaredRows?: number;
   /** Every subset of the repository. */
   readonly configs: readonly DatasetConfig[];
   readonly bytes: number;
@@ -67,7 +69,7 @@ export async function downloadDataset(request: DatasetRequest, hooks: DatasetHoo
   const paths = listing.files.map(({ path }) => path);
   const readme = listing.files.find(({ path }) => path === README);
   const text = readme && (await listing.client.text(readme.url)).text;
-  const { configs, subset, chosen } = choose(request, name, text, paths);
+  const { configs, subset, chosen, declared } = choose(request, name, text, paths);
   const wanted = new Set(chosen.map(({ path }) => path));
   const files = listing.files.filter((file) => wanted.has(file.path) || file === readme);
   const spot = out === undefined ? await spotFor(repo, 'dataset', listing, roots) : plainSpot(resolve(out));
@@ -80,6 +82,7 @@ export async function downloadDataset(request: DatasetRequest, hooks: DatasetHoo
     revision: listing.revision,
     commit: listing.commit,
     subset,
+    declaredRows: declared,
     configs,
     ...transferred,
     ...placed(folder, chosen),
@@ -103,7 +106,7 @@ async function offlineDataset(request: DatasetRequest, name: string, folder: str
   if (paths.length === 0) throw new InputError(`${name}: offline, and it is not in ${folder}; ${again}.`);
   if (partial !== undefined) throw new InputError(`${name}: offline, and ${partial} is not whole; ${again}.`);
   const text = await readFile(join(folder, README), 'utf8').catch(() => undefined);
-  const { configs, subset, chosen } = choose(request, name, text, paths);
+  const { configs, subset, chosen, declared } = choose(request, name, text, paths);
   for (const { path } of chosen) {
     const [, before, count, after] = /^(.*-)\d{5}-of-(\d{5})(.*)$/.exec(path) ?? [];
     for (let i = 0; i < Number(count ?? 0); i++) {
@@ -115,13 +118,18 @@ async function offlineDataset(request: DatasetRequest, name: string, folder: str
   const { files } = placed(folder, chosen);
   let bytes = 0;
   for (const { localPath } of files) bytes += (await stat(localPath)).size;
-  return { folder, revision, subset, configs, bytes, downloaded: 0, files };
+  return { folder, revision, subset, declaredRows: declared, configs, bytes, downloaded: 0, files };
 }
 
 function choose(request: DatasetRequest, name: string, readme: string | undefined, paths: readonly string[]) {
   const configs = datasetConfigs(name, readme, paths);
   const config = chooseConfig(name, configs, request.subset);
-  return { configs, subset: config.name, chosen: filesOfConfig(name, config, request.split, paths) };
+  return {
+    configs,
+    subset: config.name,
+    chosen: filesOfConfig(name, config, request.split, paths),
+    declared: declaredRows(name, readme, config.name, request.split),
+  };
 }
 
 function placed(folder: string, chosen: readonly { path: string; split: string }[]): { files: DatasetFile[] } {

@@ -28,11 +28,20 @@ const entry = z.object({
   data_files: dataFiles.optional(),
   data_dir: z.string().optional(),
 });
-const head = z.object({ configs: z.union([entry.transform((one) => [one]), z.array(entry)]).nullish() });
+const info = z.object({
+  config_name: configName.optional(),
+  splits: z.array(z.object({ name: z.string(), num_examples: z.number().optional() })).default([]),
+});
+const infos = z.union([info.transform((one) => [one]), z.array(info)]);
+const head = z.object({
+  /** What the hub counted; a README that has it in another form is as good as one without. */
+  dataset_info: infos.nullish().catch(undefined),
+  configs: z.union([entry.transform((one) => [one]), z.array(entry)]).nullish(),
+});
 
 /** The subsets of a repository; `readme` is undefined where there is none. */
 export function datasetConfigs(name: string, readme: string | undefined, paths: readonly string[]): DatasetConfig[] {
-  const told = readmeConfigs(name, readme);
+  const told = readmeHead(name, readme).configs ?? [];
   if (told.length > 0) {
     const titles = told.map((config, i) => config.config_name ?? config.subset_name ?? (i === 0 ? 'default' : `${i}`));
     const marked = told.findIndex((config) => config.default);
@@ -45,9 +54,22 @@ export function datasetConfigs(name: string, readme: string | undefined, paths: 
   return configsByNames(paths);
 }
 
-function readmeConfigs(name: string, readme = ''): z.output<typeof entry>[] {
+/** How many rows the README says that a split of a subset has. */
+export function declaredRows(
+  name: string,
+  readme: string | undefined,
+  subset: string,
+  split: string | undefined,
+): number | undefined {
+  const told = readmeHead(name, readme).dataset_info ?? [];
+  const own = told.find((one) => one.config_name === subset) ?? (told.length === 1 ? told[0] : undefined);
+  if (own === undefined || (own.config_name !== undefined && own.config_name !== subset)) return undefined;
+  return own.splits.find((one) => plainSplit(one.name) === plainSplit(split ?? ''))?.num_examples;
+}
+
+function readmeHead(name: string, readme = ''): z.output<typeof head> {
   const text = /^\uFEFF?---\r?\n([\s\S]*?)\r?\n---\s*(\r?\n|$)/.exec(readme)?.[1];
-  if (text === undefined) return [];
+  if (text === undefined) return {};
   let value: unknown;
   try {
     value = parse(text);
@@ -55,7 +77,7 @@ function readmeConfigs(name: string, readme = ''): z.output<typeof entry>[] {
     throw new RunError(`README.md of ${name}: its head is not valid YAML (${messageOf(error)}).`);
   }
   const parsed = head.safeParse(value ?? {});
-  if (parsed.success) return parsed.data.configs ?? [];
+  if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new RunError(`README.md of ${name}: ${issue.path.join('.')} is not as expected: ${issue.message}.`);
 }
@@ -137,6 +159,7 @@ export function chooseConfig(
 }
 
 const SAME: Readonly<Record<string, string>> = { val: 'validation', valid: 'validation', dev: 'validation' };
+const plainSplit = (name: string): string => SAME[name] ?? name;
 
 /** Paths and their splits; an error names a pattern that no file matches. */
 export function filesOfConfig(
@@ -145,11 +168,14 @@ export function filesOfConfig(
   split: string | undefined,
   paths: readonly string[],
 ): { path: string; split: string }[] {
-  const plain = (text: string): string => SAME[text] ?? text;
   const { splits } = config;
   const exact = splits.filter((one) => one.name === split);
   const chosen =
-    split === undefined ? splits : exact.length > 0 ? exact : splits.filter((one) => plain(one.name) === plain(split));
+    split === undefined
+      ? splits
+      : exact.length > 0
+        ? exact
+        : splits.filter((one) => plainSplit(one.name) === plainSplit(split));
   if (chosen.length === 0) {
     const names = splits.map((one) => one.name).join(', ') || 'none: it holds no parquet, JSON or CSV files';
     throw new InputError(`${name}: subset ${config.name} has no split ${split ?? ''}; expected one of ${names}.`);

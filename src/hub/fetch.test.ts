@@ -5,7 +5,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { hubScene } from '../../test/hub/scene.ts';
 import { MODEL_FILES, modelFiles } from '../../test/hub/server.ts';
 import { type FetchOptions, type FetchResult, fetchModel } from './fetch.ts';
-import { resolveModel } from './resolve.ts';
+import { resolveAdapter, resolveModel } from './resolve.ts';
 
 const scene = hubScene();
 const ID = 'Qwen/Tiny-VL';
@@ -52,6 +52,25 @@ describe.each(['hf', 'modelscope'] as const)('fetchModel from %s', (hub) => {
       old.folder,
     );
     await expect(fetching(`${NAME[hub]}@v2`)).rejects.toThrow(/revision|branch, tag or commit/);
+  });
+
+  it('brings an adapter, which is no model, and finds it again offline', async () => {
+    const adapter = { 'adapter_config.json': '{"r":4}', 'adapter_model.safetensors': 'weights', 'texlens.json': '{}' };
+    const name = `${hub}:me/formulas`;
+    const options = { env: scene.server.env(scene.home), backoffMs: 1, progress: () => {} };
+    scene.server.add({ kind: 'model', id: 'me/formulas', files: { ...adapter, 'checkpoint-1/adapter.bin': 'x' } });
+    await expect(resolveAdapter(name, { ...options, offline: true })).rejects.toThrow(/offline, and it is not in/);
+    const folder = await resolveAdapter(name, options);
+    await expectModel(folder, adapter, Object.keys(adapter));
+    expect(await resolveAdapter(name, { ...options, offline: true })).toBe(folder);
+    expect(await resolveAdapter(folder, options)).toBe(folder);
+    await rm(join(folder, 'adapter_model.safetensors'));
+    await expect(resolveAdapter(name, { ...options, offline: true })).rejects.toThrow(
+      /lacks adapter_model\.safetensors/,
+    );
+    await expect(resolveAdapter(NAME[hub], options)).rejects.toThrow(
+      /expected a LoRA adapter \(adapter_config\.json and adapter_model\.safetensors\), found /,
+    );
   });
 
   it('mends a damaged and a lost file', async () => {

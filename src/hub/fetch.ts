@@ -7,11 +7,13 @@ import { findFolder, plainSpot, type Roots, spotFor } from './layout.ts';
 import { listRepo } from './listing.ts';
 import { isUnfinished, locked } from './lock.ts';
 import { formatRepoName, parseRepoName, type RepoName } from './names.ts';
-import { missingModelFiles, modelFiles } from './select.ts';
+import { type Contents, missingFiles, modelFiles } from './select.ts';
 import { type Environment, hubSettings, type SettingsOptions } from './settings.ts';
 import { fetchFiles, type TransferOptions } from './transfer.ts';
 
 export interface FetchOptions extends SettingsOptions, TransferOptions {
+  /** A model unless told. */
+  readonly contents?: Contents;
   /** A folder for the plain files, in place of the hub's cache. */
   readonly out?: string;
   /** Another root for the hub's layout. */
@@ -48,7 +50,7 @@ export async function fetchModel(name: string, options: FetchOptions = {}): Prom
   }
   const roots = rootsOf(options, settings.cache);
   const listing = await listRepo(repo, 'model', settings, { ...options, env, say });
-  const files = modelFiles(formatRepoName(repo), listing.files);
+  const files = modelFiles(formatRepoName(repo), listing.files, options.contents);
   const spot =
     options.out === undefined ? await spotFor(repo, 'model', listing, roots) : plainSpot(resolve(options.out));
   const { bytes, downloaded } = await locked(spot.root, spot.folder, say, () =>
@@ -78,7 +80,7 @@ export async function findModel(
   if (folder === undefined) return { missing: `it is not in ${roots.cacheDir ?? roots.cache}` };
   const root = repo.hub === 'hf' && options.out === undefined ? join(folder, '..', '..') : folder;
   if (await isUnfinished(root, folder)) return { missing: `its fetch into ${folder} was not finished` };
-  const missing = await missingModelFiles(folder);
+  const missing = await missingFiles(folder, options.contents);
   return missing.length === 0 ? { folder } : { missing: `${folder} lacks ${missing.join(', ')}` };
 }
 

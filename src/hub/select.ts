@@ -1,4 +1,4 @@
-// Which of a repository's files a model needs, and whether a folder has them.
+// Which of a repository's files a model or an adapter needs, and whether a folder has them.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../shared/errors.ts';
@@ -7,9 +7,16 @@ import type { RemoteFile } from './repo.ts';
 
 const INDEX = 'model.safetensors.index.json';
 
+/** A whole model, or a LoRA adapter in peft's format. */
+export type Contents = 'model' | 'adapter';
+
+const ADAPTER = ['adapter_config.json', 'adapter_model.safetensors'];
+
 /** Configuration, tokenizer, weights as safetensors, and the licence; nothing from folders (other formats, images). */
-export function modelFiles(name: string, files: readonly RemoteFile[]): RemoteFile[] {
+export function modelFiles(name: string, files: readonly RemoteFile[], contents: Contents = 'model'): RemoteFile[] {
   const top = files.filter(({ path }) => !path.includes('/'));
+  if (contents === 'adapter' && !ADAPTER.every((needed) => top.some(({ path }) => path === needed)))
+    throw new InputError(`${name}: expected a LoRA adapter (${ADAPTER.join(' and ')}), found ${told(files)}.`);
   // Where weights lie in the usual files, others beside them repeat those in another layout.
   const usual = top.some(({ path }) => path === INDEX || path === 'model.safetensors');
   const needed = top.filter(
@@ -19,26 +26,29 @@ export function modelFiles(name: string, files: readonly RemoteFile[]): RemoteFi
       (usual ? /^model.*\.safetensors$/ : /\.safetensors$/).test(path),
   );
   if (!needed.some(({ path }) => path.endsWith('.safetensors'))) {
-    const found =
-      files.length === 0
-        ? 'none at all'
-        : files
-            .slice(0, 5)
-            .map(({ path }) => path)
-            .join(', ');
-    throw new InputError(`${name}: expected a model's weights as .safetensors files, found ${found}; choose another.`);
+    throw new InputError(
+      `${name}: expected a model's weights as .safetensors files, found ${told(files)}; choose another.`,
+    );
   }
   return needed;
 }
 
-/** The files that a model's folder lacks to be used; empty when it is complete. */
-export async function missingModelFiles(folder: string): Promise<string[]> {
+const told = (files: readonly RemoteFile[]): string =>
+  files
+    .slice(0, 5)
+    .map(({ path }) => path)
+    .join(', ') || 'none at all';
+
+/** The files that a model's or an adapter's folder lacks to be used; empty when it is complete. */
+export async function missingFiles(folder: string, contents: Contents = 'model'): Promise<string[]> {
   const names = new Set(await readdir(folder).catch((): string[] => []));
   const partial = [...names].filter((name) => name.endsWith(PARTIAL)).map((name) => name.slice(0, -PARTIAL.length));
-  const missing = ['config.json', 'tokenizer.json'].filter((name) => !names.has(name));
-  if (names.has(INDEX)) {
+  const needed = contents === 'adapter' ? ADAPTER : ['config.json', 'tokenizer.json'];
+  const missing = needed.filter((name) => !names.has(name));
+  if (contents === 'model' && names.has(INDEX)) {
     const index = JSON.parse(await readFile(join(folder, INDEX), 'utf8')) as { weight_map?: Record<string, string> };
     for (const shard of new Set(Object.values(index.weight_map ?? {}))) if (!names.has(shard)) missing.push(shard);
-  } else if (![...names].some((name) => name.endsWith('.safetensors'))) missing.push('model.safetensors');
+  } else if (contents === 'model' && ![...names].some((name) => name.endsWith('.safetensors')))
+    missing.push('model.safetensors');
   return [...new Set([...missing, ...partial])];
 }

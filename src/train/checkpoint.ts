@@ -91,6 +91,17 @@ async function checkpoints(root: string): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
+/** Refuses a new run in the output folder of one that has checkpoints, which it would overwrite. */
+export async function refuseCheckpoints(output: string): Promise<void> {
+  const steps = await checkpoints(join(output, 'checkpoints'));
+  if (steps.length === 0) return;
+  throw new InputError(
+    `${output}: holds checkpoints of an earlier run (${steps.length === 1 ? 'step' : 'steps'} ${steps.join(', ')}), which a ` +
+      'new run would overwrite. Go on from the newest with --resume, train into another folder with --output, or delete ' +
+      'them and start anew with --overwrite.',
+  );
+}
+
 /** Restores the newest checkpoint into the backend; null when there is none. */
 export async function loadCheckpoint(root: string, identity: string, backend: Backend): Promise<TrainerState | null> {
   const step = (await checkpoints(root)).at(-1);

@@ -37,8 +37,6 @@ interface DrawnModel {
 
 /** Samples of one task. */
 const SHARE = 32;
-/** Tasks on a thread's side: enough that it need not wait for a busy main thread. */
-const TASKS_EACH = 4;
 /** Blocks under way beside the one that trains, so that no thread waits for a block's last share. */
 const AHEAD = 2;
 /** How much longer later samples may be than those of the first block. */
@@ -68,13 +66,7 @@ export class DrawnSamples implements SampleSource {
     // A thread each, so that samples of one formula can go to the same one, which has typeset it already.
     const threads = await Promise.all(
       Array.from({ length: workers }, () =>
-        openThreads<DrawTask, DrawnShare>(
-          import.meta.url,
-          'draw_worker',
-          1,
-          () => import('./draw_worker.ts'),
-          TASKS_EACH,
-        ),
+        openThreads<DrawTask, DrawnShare>(import.meta.url, 'draw_worker', 1, () => import('./draw_worker.ts')),
       ),
     );
     const { sizing, tidying, config } = processor;

@@ -102,10 +102,31 @@ describe('a run on a card', () => {
   });
 });
 
-test('a CPU refuses the settings of a card, and nothing else', () => {
+describe('a run on the CPU', () => {
   const cpu = createReferenceBackend();
   const on = (settings: Partial<MemorySettings>) => fitMemory(cpu, WANTED, trace, { ...SETTINGS, ...settings });
-  expect(on({})).toMatchObject({ options: WANTED, room: null });
-  expect(() => on({ recompute: true })).toThrow(/train\.recompute: true: expected a card/);
-  expect(() => on({ limit: 8 })).toThrow(/train\.memory_limit: expected a card/);
+  const needed = memoryNeed(cpu, trace(WANTED), null);
+
+  test('is left as asked for where the machine, or the limit set in its place, has room', () => {
+    // The real memory of this machine, of which the plan takes a small part.
+    expect(on({})).toMatchObject({
+      options: WANTED,
+      need: needed,
+      room: { told: expect.stringMatching(/^this machine has/) },
+    });
+    expect(on({ limit: 100_000 })).toMatchObject({ options: WANTED });
+  });
+
+  test('is refused otherwise with the numbers, the settings that would fit and the way past it', () => {
+    const limit = needed.total / GIB - 0.01;
+    const told = (bytes: number) => (bytes / GIB).toFixed(2);
+    expect(() => on({ limit })).toThrow(`the run needs ${told(needed.total)} GiB of tensors`);
+    expect(() => on({ limit })).toThrow(`train.memory_limit allows ${limit.toFixed(2)} GiB. What would fit: `);
+    expect(() => on({ limit })).toThrow(/train\.batch_tokens: 1024 .*A train\.memory_limit above that/);
+    expect(() => on({ limit })).not.toThrow(/recompute/);
+  });
+
+  test('takes no setting of a card', () => {
+    expect(() => on({ recompute: true })).toThrow(/train\.recompute: true: expected a card/);
+  });
 });

@@ -1,5 +1,6 @@
-// What a run's tensors take on a card, known from the plans of its traced programs, and which settings make it fit: by
+// What a run's tensors take on a card or in a machine's memory, known from the plans of its traced programs, and which settings make it fit: by
 // themselves where that is left open (train.recompute, train.feature_cache), else as advice in the refusal.
+import { totalmem } from 'node:os';
 import type { Backend } from '../backends/contract.ts';
 import { cacheFor, packPrompts } from '../generate/prompts.ts';
 import { Graph, type Value } from '../graph/graph.ts';
@@ -78,7 +79,7 @@ export function tellNeed({ states, features, values, inputs, cache, total }: Mem
 /** What the driver rounds up in thousands of allocations, and loads kernels into. */
 const ROUNDING = 0.25 * GIB;
 
-/** What the run may take of a card: a limit, or what is free beside the states that lie there already. */
+/** What the run may take: a limit, what is free on a card beside the states that lie there already, or the machine's. */
 export interface MemoryRoom {
   readonly bytes: number;
   readonly told: string;
@@ -96,9 +97,17 @@ export function memoryRoom(
     : { bytes: free, told: `the card has ${gib(free)} for this run's tensors, of ${gib(card.total)}` };
 }
 
+/** On the CPU a limit also lifts the machine's, for whoever swaps. What is free is not asked: it changes by the minute. */
+function machineRoom(limit: number | undefined): MemoryRoom {
+  if (limit !== undefined) return { bytes: limit * GIB, told: `train.memory_limit allows ${gib(limit * GIB)}` };
+  // A container may be allowed less than the machine has; 0 or beyond every machine means that it is not.
+  const bytes = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  return { bytes, told: `this machine has ${gib(bytes)} for them, Node and its libraries` };
+}
+
 export interface MemorySettings {
   readonly recompute: 'auto' | boolean;
-  /** GiB of the card at most */
+  /** GiB at most of the card, or of the machine on the CPU */
   readonly limit: number | undefined;
   /** may fewer image features be kept than asked for? */
   readonly fewerFeatures: boolean;
@@ -115,11 +124,10 @@ interface Planned {
 }
 
 export interface Fitting extends Planned {
-  /** null on a backend without a card's memory of its own */
-  readonly room: MemoryRoom | null;
+  readonly room: MemoryRoom;
 }
 
-/** The run's programs as they fit the card; else an InputError with the numbers and the settings that would fit. */
+/** The run's programs as they fit the card or the machine; else an InputError with the numbers and the settings that would fit. */
 export function fitMemory(
   backend: Backend,
   wanted: TrainerOptions,
@@ -131,20 +139,20 @@ export function fitMemory(
     return { options, programs, need: memoryNeed(backend, programs, reader) };
   };
   const card = backend.memory();
-  if (!card) {
-    const asked = recompute === true ? 'train.recompute: true' : limit !== undefined && 'train.memory_limit';
-    if (asked) throw new InputError(`${asked}: expected a card to train on, got the CPU. Leave it out, or see doctor.`);
-    return { ...planned(wanted), room: null };
-  }
+  if (!card && recompute === true)
+    throw new InputError(
+      'train.recompute: true: expected a card to train on, got the CPU. Leave it out, or see doctor.',
+    );
+  const recomputes = card ? recompute : null;
   const plain = planned({ ...wanted, recompute: recompute === true });
-  const room = memoryRoom(card, presentBytes(backend, plain.programs), limit);
+  const room = card ? memoryRoom(card, presentBytes(backend, plain.programs), limit) : machineRoom(limit);
   const fitted = (one: Planned, fewer = fewerFeatures): Planned | null => {
     if (one.need.total <= room.bytes) return one;
     const options = fewer && withFewerFeatures(one, room.bytes);
     return options ? planned(options) : null;
   };
   const asItStands = fitted(plain);
-  const least = asItStands || recompute !== 'auto' ? plain : planned({ ...wanted, recompute: true });
+  const least = asItStands || recomputes !== 'auto' ? plain : planned({ ...wanted, recompute: true });
   const found = asItStands ?? fitted(least);
   if (found) return { ...found, room };
 
@@ -153,16 +161,18 @@ export function fitMemory(
     if (one) advice.push(`${settings} (${gib(one.need.total)})`);
     return one !== null;
   };
-  if (recompute === false) advise('train.recompute: auto', fitted(planned({ ...wanted, recompute: true })));
+  if (recomputes === false) advise('train.recompute: auto', fitted(planned({ ...wanted, recompute: true })));
   if (!fewerFeatures) advise('train.feature_cache left out', fitted(least, true));
   for (const { settings, options } of smaller())
-    if (advise(settings, fitted(planned({ ...options, recompute: recompute !== false })))) break;
+    if (advise(settings, fitted(planned({ ...options, recompute: recomputes === true || recomputes === 'auto' }))))
+      break;
   throw new InputError(
     `the run needs ${tellNeed(least.need)}${least.options.recompute ? ', its layers recomputed' : ''}; ${room.told}. ` +
       (advice.length > 0
         ? `What would fit: ${advice.join('; or ')}.`
         : 'No smaller micro-batch would fit either: lower train.row_tokens or image.max_pixels, train fewer parameters ' +
-          '(method: lora, a smaller lora.r), or take a smaller model.'),
+          '(method: lora, a smaller lora.r), or take a smaller model.') +
+      (card ? '' : ' A train.memory_limit above that lets it begin all the same.'),
   );
 }
 

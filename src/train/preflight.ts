@@ -1,6 +1,5 @@
 // What is told before the first step: samples, token histogram, what is dropped and why, what trains module by module,
 // memory from the plan of the traced programs, and time from a forward pass that is run and timed.
-import { totalmem } from 'node:os';
 import type { Backend } from '../backends/contract.ts';
 import { sizeOf } from '../graph/types.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
@@ -11,7 +10,7 @@ import { type LoraSpec, loraScale } from '../nn/scope.ts';
 import { countFlops } from '../passes/cost.ts';
 import { say } from '../shared/log.ts';
 import type { Encoded } from './dataset.ts';
-import { type Fitting, gib, tellNeed } from './memory.ts';
+import { type Fitting, tellNeed } from './memory.ts';
 import type { RunConfig } from './run_schema.ts';
 import type { Stretch } from './samples.ts';
 import type { Programs, Trainer } from './trainer.ts';
@@ -136,14 +135,10 @@ function ranges(numbers: readonly number[]): string {
   return parts.map(([from, to]) => (from === to ? `${from}` : `${from}–${to}`)).join(',');
 }
 
-/** What the run takes, and of what: a card's memory, or the machine's, which nothing is refused for. */
+/** What the run takes, and of what: a card's memory, or the machine's. */
 function tellMemory({ options, need, room }: PreflightInput['memory']): void {
-  const total = totalmem();
-  const against = room?.told ?? `beside what Node and its libraries take; this machine has ${gib(total)}`;
-  say(`memory: ${tellNeed(need)}; ${against}`);
+  say(`memory: ${tellNeed(need)}; ${room.told}`);
   if (options.recompute) say('  layers are computed again in the backward pass (train.recompute)');
-  if (!room && need.total > total)
-    say('  more than this machine has: lower train.batch_tokens or image.max_pixels, or freeze more');
 }
 
 /** A forward pass that took this long is not run a second time. */

@@ -1,5 +1,5 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { saveAdapter } from '../models/qwen2_vl/adapter.ts';
@@ -95,6 +95,8 @@ async function trainSetUp(
   const { processor, source, first, bucket, total, lora, trained, identity, fitting } = setup;
   const model = processor.config;
   const checkpointRoot = join(config.output, 'checkpoints');
+  // Those of an earlier run would be taken for this one's; texlens train refuses to start over them without --overwrite.
+  if (!resume) await rm(checkpointRoot, { recursive: true, force: true });
   await mkdir(checkpointRoot, { recursive: true });
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');

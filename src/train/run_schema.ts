@@ -112,7 +112,11 @@ export const schema = z.strictObject({
         .union([z.literal('auto'), z.boolean()])
         .default('auto')
         .describe('auto, true or false'),
-      memory_limit: z.number().positive().optional().describe('GiB of the card, above 0'),
+      memory_limit: z
+        .number()
+        .positive()
+        .optional()
+        .describe('GiB of the card or, on the CPU, of the machine, above 0'),
     })
     .prefault({}),
   eval: z

@@ -1,7 +1,7 @@
 // The whole job through the built command line: new model, data, training, kill and resume, evaluation, prediction.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openRun, readMeta } from '../../src/tracker/reader.ts';
 import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
@@ -182,5 +182,18 @@ describe('from nothing to LaTeX', () => {
     const { code, stderr } = await texlens('train', config, '--output', at('killed'), '--resume', '--lr', '0.5');
     expect(code).toBe(2);
     expect(stderr).toContain('another configuration');
+  });
+
+  it('a new run in the folder of another is refused, and deletes its checkpoints only when told to', async () => {
+    const kept = (await readdir(at('killed', 'checkpoints'))).sort();
+    const again = ['train', config, '--output', at('killed'), '--max-steps', '1'];
+    const { code, stderr } = await texlens(...again);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /killed: holds checkpoints of an earlier run \(steps? [\d, ]+\).*--resume.*--output.*--overwrite/,
+    );
+    expect((await readdir(at('killed', 'checkpoints'))).sort()).toEqual(kept);
+    expect((await texlens(...again, '--overwrite')).code).toBe(0);
+    expect(await readdir(at('killed', 'checkpoints'))).toEqual(['checkpoint-1']);
   });
 });

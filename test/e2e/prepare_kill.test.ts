@@ -101,9 +101,15 @@ it('killed at any moment, the same command finishes to the same bytes', async ()
     if (existsSync(journal) && statSync(journal).size > 0) midway++;
 
     const left = existsSync(out) ? await contents(out) : new Map<string, string>();
-    for (const [path, text] of left) if (path.startsWith('/images')) expect(text, path).toBe(expected.get(path));
+    // An image may be cut, but none that the journal or a list names.
+    const named = Array.from(
+      `${left.get('/.prepare/journal.jsonl') ?? ''}`.matchAll(/"file":"([^"]+)"/g),
+      (m) => m[1]!,
+    );
+    for (const file of named) expect(left.get(`/images/${file}`), file).toBe(expected.get(`/images/${file}`));
     if (left.has('/data.csv'))
-      for (const { image } of await readCsv(join(out, 'data.csv'))) expect(existsSync(image), image).toBe(true);
+      for (const { image } of await readCsv(join(out, 'data.csv')))
+        expect(left.get(image.slice(out.length)), image).toBe(expected.get(image.slice(out.length)));
 
     expect(await ended(start(out, workers)), `resume ${number}`).toBe(0);
     expect(await contents(out), `resume ${number}`).toEqual(expected);

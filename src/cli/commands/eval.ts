@@ -7,7 +7,7 @@ import { withBoxMatch } from '../../eval/boxes/grade.ts';
 import { breakdown } from '../../eval/breakdown.ts';
 import { score } from '../../eval/metrics.ts';
 import type { ReportRun } from '../../eval/report.ts';
-import { resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import { readAdapterConfig } from '../../models/qwen2_vl/adapter.ts';
 import { defaultModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError } from '../../shared/errors.ts';
@@ -44,9 +44,9 @@ export function command(): Command {
     .option('--model <model>', MODEL_HELP)
     .requiredOption('--data <file>', 'a conversation JSON')
     .option(
-      '--adapter <folder>',
-      'a LoRA adapter for it; several are compared',
-      (folder, before: string[]) => [...before, folder],
+      '--adapter <adapter>',
+      'a LoRA adapter for it: a folder, or HUB:OWNER/NAME; several are compared',
+      (adapter, before: string[]) => [...before, adapter],
       [],
     )
     .option('--base', 'compare with the model without an adapter too')
@@ -61,27 +61,36 @@ export function command(): Command {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
       const model = flags.model && (await resolveModel(flags.model, flags));
       // A missing adapter is told now, not after the others were read.
-      await Promise.all(flags.adapter.map(readAdapterConfig));
-      const withBase = flags.base || flags.adapter.length === 0;
-      const base = withBase ? (model ?? (await baseOf(flags.adapter))) : undefined;
+      const adapters: Adapter[] = [];
+      for (const name of flags.adapter) adapters.push({ name, folder: await resolveAdapter(name, flags) });
+      await Promise.all(adapters.map(({ folder }) => readAdapterConfig(folder)));
+      const withBase = flags.base || adapters.length === 0;
+      const base = withBase ? (model ?? (await baseOf(adapters))) : undefined;
       await readyReport(flags.report);
       const opened = await openBackend(flags);
       const runs: Evaluated[] = [];
       if (base !== undefined) runs.push(await evaluate(rows, opened, flags, base, undefined));
-      for (const adapter of flags.adapter) runs.push(await evaluate(rows, opened, flags, model, adapter));
+      for (const adapter of adapters) runs.push(await evaluate(rows, opened, flags, model, adapter));
 
       const data = `${flags.data}, ${rows.length} samples`;
-      await tellScores(runs, { ...flags, data, extra: ({ adapter }) => ({ adapter: adapter ?? null }) });
+      await tellScores(runs, { ...flags, data, extra: ({ adapter }) => ({ adapter: adapter?.name ?? null }) });
     });
 }
 
+/** As it was named, and where it lies. */
+interface Adapter {
+  readonly name: string;
+  readonly folder: string;
+}
+
 interface Evaluated extends ReportRun {
-  readonly adapter: string | undefined;
+  readonly adapter: Adapter | undefined;
 }
 
 /** The one model that all adapters were trained on; the bundled one for none. */
-async function baseOf(adapters: readonly string[]): Promise<string> {
-  const bases = await Promise.all((adapters.length > 0 ? adapters : [undefined]).map(defaultModel));
+async function baseOf(adapters: readonly Adapter[]): Promise<string> {
+  const folders = adapters.length > 0 ? adapters.map(({ folder }) => folder) : [undefined];
+  const bases = await Promise.all(folders.map(defaultModel));
   const different = new Set(bases);
   if (different.size > 1)
     throw new InputError(
@@ -96,12 +105,12 @@ async function evaluate(
   opened: OpenedBackend,
   { maxNewTokens, prompt, tidy }: Flags,
   model: string | undefined,
-  adapter: string | undefined,
+  adapter: Adapter | undefined,
 ): Promise<Evaluated> {
-  const name = adapter ?? basename(resolve(model!));
+  const name = adapter?.name ?? basename(resolve(model!));
   const { pairs, dropped, ...read } = await scoreModel(rows, opened, {
     model,
-    adapter,
+    adapter: adapter?.folder,
     prompt,
     tidy,
     maxNewTokens,

@@ -7,7 +7,7 @@ import { openBackend } from '../../backends/open.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
 import { type Reading, readEach } from '../../generate/read.ts';
-import { resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import {
   imagePrompt,
@@ -63,7 +63,7 @@ export function command(): Command {
     .description('Reads formula images and prints their LaTeX; with --json one line an image.')
     .argument('<images...>', 'files, folders or globs; - reads one image from standard input')
     .option('--model <model>', MODEL_HELP)
-    .option('--adapter <folder>', 'a LoRA adapter for it')
+    .option('--adapter <adapter>', 'a LoRA adapter for it: a folder, or HUB:OWNER/NAME')
     .option('--prompt <text>', 'the instruction beside the image; by default that of the training')
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
@@ -79,7 +79,9 @@ export function command(): Command {
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
       const { backend, precision } = await openBackend(flags);
-      const model = await loadModel(flags.model && (await resolveModel(flags.model, flags)), flags.adapter, backend, {
+      const folder = flags.model && (await resolveModel(flags.model, flags));
+      const adapter = flags.adapter && (await resolveAdapter(flags.adapter, flags));
+      const model = await loadModel(folder, adapter, backend, {
         prompt: flags.prompt,
         tidy: flags.tidy,
         fallbackPrompt: DEFAULT_PROMPT,

@@ -1,12 +1,13 @@
 // texlens train: fine-tunes a model as a YAML run configuration says.
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { openBackend } from '../../backends/open.ts';
 import { resolveModel } from '../../hub/resolve.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
+import { refuseCheckpoints } from '../../train/checkpoint.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
 import { startDashboard } from '../dashboard.ts';
@@ -19,6 +20,7 @@ interface Flags extends ExportSettings, HubFlags {
   resume?: boolean;
   threads?: number;
   ui?: boolean;
+  overwrite?: boolean;
   json?: boolean;
 }
 
@@ -27,6 +29,11 @@ export function command(): Command {
     .description('Fine-tunes a model as a YAML run configuration says; flags override its keys.')
     .argument('<config>', 'the run configuration, such as recipes/latex-ocr.yaml')
     .option('--resume', 'go on from the newest checkpoint of the output folder')
+    .addOption(
+      new Option('--overwrite', 'delete the checkpoints that the output folder holds, and start anew').conflicts(
+        'resume',
+      ),
+    )
     .option('--threads <n>', 'CPU threads; by default one a core', whole)
     .option('--ui', 'serve the dashboard while the run goes on (texlens ui, in a process of its own)')
     .option('--swanlab-key <key>', 'API key for --track swanlab-cloud; else SWANLAB_API_KEY or its netrc')
@@ -41,6 +48,7 @@ export function command(): Command {
         throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
+      if (!flags.resume && !flags.overwrite) await refuseCheckpoints(config.output);
       config.model = await resolveModel(config.model, flags);
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
       const stop = flags.ui ? startDashboard(dirname(config.output)) : undefined;

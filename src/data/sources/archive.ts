@@ -28,7 +28,7 @@ export async function open(
   const byEntry = rowsByEntry(rows, names, posix.dirname(labels));
   return {
     options: { path, imageColumn, textColumn },
-    files: [file],
+    files: async () => [file],
     total: rows.length,
     async *rows(from) {
       let i = 0;
@@ -43,14 +43,7 @@ export async function open(
         i += labelled.length;
         if (wanted.length === 0) continue;
         const image = await entry.read();
-        // Each row has bytes of its own: they move to other threads.
-        yield* wanted.map(
-          ({ line, text }, k): Item => ({
-            where: `line ${line}`,
-            image: k === 0 ? image : new Uint8Array(image),
-            text,
-          }),
-        );
+        yield* wanted.map(({ line, text }): Item => ({ where: `line ${line}`, image, text }));
       }
     },
   };

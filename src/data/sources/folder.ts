@@ -32,13 +32,14 @@ export async function open(path: string, { imageColumn, textColumn }: SourceOpti
   const rows = await readLabels(file, { image: imageColumn, text: textColumn });
   return {
     options: { path, imageColumn, textColumn },
-    files: [
-      await inputFile(file, 'labels'),
-      await imageFiles(
-        'images',
-        rows.map(({ image }) => image),
-      ),
-    ],
+    files: () =>
+      Promise.all([
+        inputFile(file, 'labels'),
+        imageFiles(
+          'images',
+          rows.map(({ image }) => image),
+        ),
+      ]),
     total: rows.length,
     *rows(from): Iterable<Item> {
       for (let i = from; i < rows.length; i++) {

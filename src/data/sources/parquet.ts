@@ -26,16 +26,18 @@ export async function openParquet(
 ): Promise<Source> {
   const files: ParquetFile[] = [];
   const columns: ImageColumns[] = [];
-  const inputs: InputFile[] = [];
-  for (const { path, name } of parts) {
+  for (const { path } of parts) {
     const file = await ParquetFile.open(path);
     files.push(file);
     columns.push(columnsOf(file, imageColumn, textColumn));
-    inputs.push({ ...(await inputFile(path, 'a Parquet file')), name });
   }
   return {
     options: { ...identity, imageColumn, textColumn },
-    files: inputs,
+    async files() {
+      const states: InputFile[] = [];
+      for (const { path, name } of parts) states.push({ ...(await inputFile(path, 'a Parquet file')), name });
+      return states;
+    },
     total: files.reduce((sum, file) => sum + file.rows, 0),
     async *rows(from) {
       let first = 0;
@@ -133,8 +135,7 @@ async function* fileRows(file: ParquetFile, columns: ImageColumns, from: number)
       const bytes = images.take();
       const path = asText(paths?.take());
       const text = asText(texts.take()) ?? '';
-      // Views of a page become bytes of their own: they go to other threads, and the page is let go.
-      if (bytes instanceof Uint8Array) yield { where, image: bytes.slice(), text };
+      if (bytes instanceof Uint8Array) yield { where, image: bytes, text };
       else if (bytes !== null)
         throw new InputError(
           `${file.path}: the column '${columns.bytes[0]}' holds no bytes; name another with --image-column.`,

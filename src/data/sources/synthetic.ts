@@ -17,7 +17,7 @@ export async function open(
   const draw = { seed, level, style, ...lists };
   return {
     options: { count, ...draw },
-    files: await Promise.all((formulas ?? []).map((path) => inputFile(path, 'a text file, one formula a line'))),
+    files: () => Promise.all((formulas ?? []).map((path) => inputFile(path, 'a text file, one formula a line'))),
     total: count,
     *rows(from): Iterable<Item> {
       for (let index = from; index < count; index++) yield { draw, index };
