@@ -20,6 +20,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+from transformers.utils import logging
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 IMAGE, PAD = 151655, 151643
@@ -285,6 +286,7 @@ def guarded(name, work, *args):
 
 
 def main():
+    logging.disable_progress_bar()
     # One import for all; the device is first touched in children, whose memory then goes back.
     o = arguments()
     fork = mp.get_context("fork")
