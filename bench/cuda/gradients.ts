@@ -91,6 +91,10 @@ export async function gradientErrors(
   const rows = placed.flatMap(({ sample: { ids, labelStart }, start }) =>
     Array.from({ length: ids.length - labelStart }, (_, i) => start + labelStart + i - 1),
   );
+  if (want.length !== rows.length * vocabulary)
+    throw new Error(
+      `truth.safetensors is of other samples: ${want.length / vocabulary} label tokens, here ${rows.length}`,
+    );
   const own = new Float32Array(want.length);
   let same = 0;
   rows.forEach((row, i) => {
