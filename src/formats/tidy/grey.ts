@@ -16,7 +16,7 @@ export interface Grey {
 }
 
 /** Pixels that are looked at to find out the colours; more rows than that hold are passed over evenly. */
-const LOOKED_AT = 150_000;
+const LOOKED_AT = 50_000;
 
 /**
  * Weighs the channels by how ink stands out in them, and turns those over in which it is lighter than the paper: red on
