@@ -7,6 +7,7 @@ import {
   attentionLaunch,
   cachedAttentionLaunch,
   canTurn,
+  HOPPER,
   type KernelLaunch,
   onTensorCores,
 } from '../../src/backends/cuda/attention.ts';
@@ -234,16 +235,18 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
         );
       });
       const launch = cachedAttentionLaunch({ ...shape, states: true });
+      // Heads share the rows that they read.
+      const shared = cachedAttentionLaunch({ ...shape, states: true }, { ...HOPPER, l2Bytes: 0 });
       const pointers: Pointers = {
         ...{ cosines: 0, sines: 0 },
         out: reserve(types.q),
-        partials: device.reserve(launch.partialBytes),
-        arrivals: device.alloc(new Int32Array(launch.arrivals)),
+        partials: device.reserve(Math.max(launch.partialBytes, shared.partialBytes)),
+        arrivals: device.alloc(new Int32Array(Math.max(launch.arrivals, shared.arrivals))),
       };
       for (const [i, name] of [...Object.keys(types), 'lengths'].entries()) pointers[name] = poisoned[i]!;
       // Twice: the second launch finds the arrivals as the first left them.
-      for (let n = 0; n < 2; n++) {
-        run(launch, pointers);
+      for (const made of [launch, launch, shared, shared]) {
+        run(made, pointers);
         const got = download(types.q, pointers.out!);
         // The sums are float32 throughout: with bf16 only the result is rounded, by 2^-8.
         expect(errorOf(got, expected!)).toBeLessThan(dtype === 'bf16' ? 4e-3 : 2e-6);

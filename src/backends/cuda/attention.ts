@@ -49,9 +49,12 @@ export interface CachedAttentionShape {
 
 const STORAGE: Partial<Record<DType, string>> = { f32: 'float', bf16: 'bf16', f16: 'half' };
 /** What of a card decides about tiles. */
-export type Card = Pick<DeviceInfo, 'sharedBytes' | 'multiprocessors'>;
+export type Card = Pick<DeviceInfo, 'sharedBytes' | 'multiprocessors'> & {
+  /** of the second-level cache */
+  readonly l2Bytes: number;
+};
 /** H100, H200 */
-const HOPPER: Card = { sharedBytes: 227 * 1024, multiprocessors: 132 };
+export const HOPPER: Card = { sharedBytes: 227 * 1024, multiprocessors: 132, l2Bytes: 50 << 20 };
 /** The kernels' own static shared memory is less. */
 const STATIC_SHARED = 1024;
 
@@ -238,10 +241,12 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
   const group = heads / kvHeads;
   const rowsAtOnce = (128 / lanes) * 4;
-  // Heads that share the rows they read, fewer where that leaves multiprocessors without work.
+  // Heads share the rows they read where caches outgrow the second-level cache, fewer where that leaves multiprocessors
+  // without work; else each head reads them from there, which is quicker (docs/log.md).
   const mostSplits = Math.min(32, Math.ceil(capacity / rowsAtOnce));
   const idle = (together: number) => (batch * heads * mostSplits) / together < card.multiprocessors;
-  let served = divisor(group, 8);
+  const cacheBytes = 2 * batch * kvHeads * capacity * width * (dtype === 'f32' ? 4 : 2);
+  let served = cacheBytes > card.l2Bytes ? divisor(group, 8) : 1;
   while (served > 1 && idle(served)) served = divisor(group, served - 1);
   const blocks = batch * (heads / served);
   // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.

@@ -7,7 +7,7 @@ export type Handle = number;
 export type Pointer = number;
 
 /** CUdevice_attribute */
-const ATTRIBUTE = { multiprocessors: 16, major: 75, minor: 76, l2: 38, sharedOptin: 97 } as const;
+const ATTRIBUTE = { multiprocessors: 16, major: 75, minor: 76, sharedOptin: 97 } as const;
 /** CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES */
 const MAX_DYNAMIC_SHARED = 8;
 const NON_BLOCKING = 1;

@@ -6,10 +6,9 @@
 // A warp makes TILES tiles of 8 columns for all rows over its share of K, which SPLIT warps of a block and SHARES blocks
 // divide. The order of a sum's terms is free, so each lane takes 16 bytes of a row as they lie: of every 32 elements lane
 // 4·g + t holds 8t … 8t + 7 of row g, which are the pieces of two steps along K for w and for x alike. Weights stream
-// through a ring of AHEAD stages in shared memory, of which a lane reads what it copied itself, so that no barrier is
-// needed; with STATES the first of them are on their way before the kernel in front has ended. A stage is BURST chunks,
-// asked for at once: memory gives neighbours of 64 bytes sooner together than one by one.
-// Macros: O (y and c), ROWS (M), TILES (even when GATED), SPLIT, SHARES, AHEAD, BURST, NORM, GATED, STATES (w, bias and norm are
+// through a ring of AHEAD chunks in shared memory, of which a lane reads what it copied itself, so that no barrier is
+// needed; with STATES the first of them are on their way before the kernel in front has ended.
+// Macros: O (y and c), ROWS (M), TILES (even when GATED), SPLIT, SHARES, AHEAD, NORM, GATED, STATES (w, bias and norm are
 // states that no kernel of the program writes).
 
 struct Weight {
@@ -24,7 +23,7 @@ constexpr bool HIGH = ROWS > 8; // rows 8 … 15 of a pair exist
 constexpr int MADE = GATED ? TILES / 2 : TILES, COLUMNS = GROUPS * MADE * 8; // columns of y of a block
 
 /** A warp's shared memory: its ring, and then its sums. */
-constexpr int RING = AHEAD * BURST * 512, REGION = TILES * (RING > PADDED * 32 ? RING : PADDED * 32);
+constexpr int REGION = TILES * (AHEAD * 512 > PADDED * 32 ? AHEAD * 512 : PADDED * 32);
 
 /** Eight elements of a row of x from k on; zeros where there are none. */
 __device__ __forceinline__ uint4 partOf(const bf16 *x, int row, int k, int depth) {
@@ -79,39 +78,32 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     rows[i] = (isFirst ? a.w : isSecond ? b.w : d.w) + (size_t)n * depth;
   }
   unsigned char *const ring = memory + warp * REGION + lane * 16;
-  const auto fetch = [&](int first, int slot) {
+  const auto fetch = [&](int chunk, int slot) {
+    const int k = chunk * 32 + t * 8;
 #pragma unroll
     for (int i = 0; i < TILES; i++)
-#pragma unroll
-      for (int r = 0; r < BURST; r++) {
-        const int chunk = first + r, k = chunk * 32 + t * 8;
-        copyAsync16(ring + ((slot * BURST + r) * TILES + i) * 512, rows[i] + k, present[i] && chunk < end && k < depth);
-      }
+      copyAsync16(ring + (slot * TILES + i) * 512, rows[i] + k, present[i] && chunk < end && k < depth);
     copyAsyncCommit();
   };
 
   if (!STATES) waitForPrevious();
 #pragma unroll
-  for (int s = 0; s < AHEAD; s++) fetch(from + s * BURST, s);
+  for (int r = 0; r < AHEAD; r++) fetch(from + r, r);
   if (STATES) waitForPrevious();
   letNextBegin();
 
   float sums[PAIRS][TILES][4] = {}, squares[PAIRS][2] = {};
   Chunk next;
   load(next, x, norm, from * 32 + t * 8, depth);
-  for (int chunk = from, slot = 0, r = 0; chunk < end; chunk++) {
+  for (int chunk = from, slot = 0; chunk < end; chunk++) {
     Chunk now = next;
     load(next, x, norm, chunk + 1 < end ? (chunk + 1) * 32 + t * 8 : depth, depth);
-    if (r == 0) copyAsyncWait<AHEAD - 1>();
+    copyAsyncWait<AHEAD - 1>();
     uint4 w[TILES];
 #pragma unroll
-    for (int i = 0; i < TILES; i++)
-      w[i] = *reinterpret_cast<const uint4 *>(ring + ((slot * BURST + r) * TILES + i) * 512);
-    if (++r == BURST) {
-      fetch(chunk + 1 + (AHEAD - 1) * BURST, slot);
-      r = 0;
-      slot = slot + 1 == AHEAD ? 0 : slot + 1;
-    }
+    for (int i = 0; i < TILES; i++) w[i] = *reinterpret_cast<const uint4 *>(ring + (slot * TILES + i) * 512);
+    fetch(chunk + AHEAD, slot);
+    slot = slot + 1 == AHEAD ? 0 : slot + 1;
 #pragma unroll
     for (int p = 0; p < PAIRS; p++) {
       uint4 low = now.rows[p][0], high = now.rows[p][1];

@@ -15,6 +15,10 @@ const mostRows = (type: DType): number => (type === 'bf16' ? 64 : 4);
 /** With more rows each block would spend longer on the norm of x than on the product. */
 const MOST_NORMED_ROWS = 16;
 
+/** Where cuBLASLt was seen to be quicker (docs/log.md): vocabularies, long sums of many rows, large weights of still more. */
+const isWide = (m: number, n: number, k: number): boolean =>
+  n >= 2 ** 16 || (m > 8 && k >= 4096) || (m > MOST_NORMED_ROWS && n * k > 2 ** 22);
+
 /** Whether the norm of x, and SwiGLU of two products, can be part of the launch. */
 export const canNorm = (x: View): boolean => x.root.dtype === 'bf16' && x.shape[0]! <= MOST_NORMED_ROWS;
 export const canGate = (x: View): boolean => x.root.dtype === 'bf16';
@@ -25,6 +29,7 @@ export function isFewRows(x: View, w: View, out: Value): boolean {
   if (out.shape.length !== 2 || out.shape[0]! > mostRows(dtype) || x.root.dtype !== dtype) return false;
   const [m, k] = x.shape as [number, number];
   const [n, depth] = w.shape as [number, number];
+  if (dtype === 'bf16' && isWide(m, n, k)) return false;
   const alike = m === out.shape[0] && n === out.shape[1] && k === depth && k > 0;
   return alike && k % (dtype === 'f32' ? 4 : 8) === 0 && isContiguous(x) && isContiguous(w);
 }
@@ -74,11 +79,9 @@ function division({ rows, depth, columns, normed, gated }: Shape) {
   const SHARES = deep ? Math.max(1, Math.min(8, Math.floor(BLOCKS / blocks))) : 1;
   const each = ceil(chunks, SPLIT * SHARES);
   // Some 96 KiB under way on a multiprocessor, which holds three blocks, or two where the sums are many.
-  const BURST = Number(process.env.TX_BURST ?? 4);
-  const AHEAD = Number(process.env.TX_AHEAD ?? (TILES === 1 ? 3 : 2));
-  void each;
-  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, BURST, NORM: +normed, GATED: +gated };
-  const shared = WARPS * TILES * Math.max(512 * AHEAD * BURST, 32 * 8 * ceil(rows, 8));
+  const AHEAD = Math.min(each, rows > 16 ? 6 : 8 / TILES);
+  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, NORM: +normed, GATED: +gated };
+  const shared = WARPS * TILES * Math.max(512 * AHEAD, 32 * 8 * ceil(rows, 8));
   const made = (WARPS / SPLIT) * (gated ? TILES / 2 : TILES) * 8;
   return { macros, blocks, shared, partialBytes: SHARES > 1 ? blocks * SHARES * rows * made * 4 : 0 };
 }
