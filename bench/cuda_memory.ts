@@ -3,7 +3,9 @@
 // Run: node bench/run.mjs cuda_memory
 import { planProgram } from '../src/backends/cuda/plan.ts';
 import { programMemory } from '../src/backends/cuda/program.ts';
+import { allocatedBytes } from '../src/backends/cuda/store.ts';
 import type { Graph } from '../src/graph/graph.ts';
+import { bytesOf, type TensorType } from '../src/graph/types.ts';
 import { loraParameters, loraSpec } from '../src/models/qwen2_vl/adapter.ts';
 import { memoryNeed, tellNeed } from '../src/train/memory.ts';
 import { type TrainerOptions, tracePrograms } from '../src/train/trainer.ts';
@@ -19,6 +21,7 @@ const backend = {
     throw new Error(`state '${name}': a whole step reads no types`);
   },
   needs: (graph: Graph) => programMemory(graph, planProgram(graph)),
+  stateBytes: (type: TensorType) => allocatedBytes(bytesOf(type)),
 };
 for (const samples of [16, 64])
   for (const recompute of [false, true]) {

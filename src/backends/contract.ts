@@ -40,6 +40,8 @@ export interface Backend {
   getState(name: string): { type: TensorType; data: HostArray };
   /** The state's type, without its value. */
   typeOf(name: string): TensorType;
+  /** What a state of the type takes in memory, in bytes. */
+  stateBytes(type: TensorType): number;
   hasState(name: string): boolean;
   deleteState(name: string): void;
   /** The memory of a card, in bytes; null where tensors lie in the machine's own. */

@@ -36,13 +36,17 @@ const statesOf = (programs: Programs): Map<string, Value> =>
   new Map(graphsOf(programs).flatMap((graph) => [...graph.states]));
 
 /** @param reader the program of `readingProgram`, where the run is evaluated by reading */
-export function memoryNeed(backend: Pick<Backend, 'needs'>, programs: Programs, reader: Graph | null): MemoryNeed {
+export function memoryNeed(
+  backend: Pick<Backend, 'needs' | 'stateBytes'>,
+  programs: Programs,
+  reader: Graph | null,
+): MemoryNeed {
   let [states, features, values, inputs, cache] = [0, 0, 0, 0, 0];
   const own = statesOf(programs);
   for (const [name, { type }] of own)
-    if (name === FEATURES) features += bytesOf(type);
-    else states += bytesOf(type);
-  for (const [name, { type }] of reader?.states ?? []) if (!own.has(name)) cache += bytesOf(type);
+    if (name === FEATURES) features += backend.stateBytes(type);
+    else states += backend.stateBytes(type);
+  for (const [name, { type }] of reader?.states ?? []) if (!own.has(name)) cache += backend.stateBytes(type);
   for (const graph of [...graphsOf(programs), ...(reader ? [reader] : [])]) {
     const need = backend.needs(graph);
     values = Math.max(values, need.shared);
@@ -76,7 +80,7 @@ export function tellNeed({ states, features, values, inputs, cache, total }: Mem
   return `${gib(total)} of tensors (${parts.join(', ')})`;
 }
 
-/** What the driver rounds up in thousands of allocations, and loads kernels into. */
+/** What kernels are loaded into, and small allocations lie apart. */
 const ROUNDING = 0.25 * GIB;
 
 /** What the run may take: a limit, what is free on a card beside the states that lie there already, or the machine's. */
@@ -180,7 +184,7 @@ export function fitMemory(
 const presentBytes = (backend: Backend, programs: Programs): number =>
   [...statesOf(programs).keys()]
     .filter((name) => backend.hasState(name))
-    .reduce((sum, name) => sum + bytesOf(backend.typeOf(name)), 0);
+    .reduce((sum, name) => sum + backend.stateBytes(backend.typeOf(name)), 0);
 
 /** The options with as many image features as there is room for; null where even none would not fit. */
 function withFewerFeatures({ options, programs, need }: Planned, room: number): TrainerOptions | null {

@@ -6,8 +6,9 @@ import { QWEN2_VL_2B } from '../../bench/cuda/model.ts';
 import type { Backend } from '../../src/backends/contract.ts';
 import { planProgram } from '../../src/backends/cuda/plan.ts';
 import { programMemory } from '../../src/backends/cuda/program.ts';
+import { allocatedBytes } from '../../src/backends/cuda/store.ts';
 import { createOnnxBackend } from '../../src/backends/onnx/index.ts';
-import { sizeOf } from '../../src/graph/types.ts';
+import { bytesOf, sizeOf, type TensorType } from '../../src/graph/types.ts';
 import { verify } from '../../src/graph/verify.ts';
 import { loadAdapter, loraParameters, loraSpec } from '../../src/models/qwen2_vl/adapter.ts';
 import { loadWeights } from '../../src/models/qwen2_vl/load.ts';
@@ -77,6 +78,7 @@ test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, of which the plain
     decomposed: new Set<string>(),
     typeOf: (name: string): never => expect.fail(`the type of ${name} is not to be asked for`),
     needs: (graph: Parameters<typeof planProgram>[0]) => programMemory(graph, planProgram(graph)),
+    stateBytes: (type: TensorType) => allocatedBytes(bytesOf(type)),
   };
   const need = (recompute: boolean) => {
     const bucket = { tokens: 3328, row: 3328, patches: 4608, patchRow: 288, labels: 1152 };
@@ -91,8 +93,9 @@ test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, of which the plain
   const [plain, less] = [need(false), need(true)];
   expect(plain.values).toBeGreaterThan(9 * GIB);
   expect(less.values).toBeLessThan(GIB);
-  expect(less.total).toBeLessThan(6.1 * GIB);
-  // 2.21e9 weights in bfloat16; 73.9e6 of LoRA in float32, with two moments
-  expect(less.states / 1e9).toBeCloseTo(2 * 2.209 + 12 * 0.0739, 2);
+  expect(less.total).toBeLessThan(7 * GIB);
+  // 2.209e9 weights in bfloat16, 73.9e6 of LoRA in float32 with two moments, and what whole pages take beyond them, which
+  // was 0.85 GiB on a card (docs/log.md), small allocations and kernels included.
+  expect((less.states - 2 * 2.209e9 - 12 * 73.9e6) / GIB).toBeCloseTo(0.82, 1);
   expect(less.states).toBe(plain.states);
 });

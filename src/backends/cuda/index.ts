@@ -1,12 +1,12 @@
 // The CUDA backend: programs run on an NVIDIA card through the driver API, NVRTC and cuBLASLt, without PyTorch and
 // without a compiler on the machine.
 import type { Graph } from '../../graph/graph.ts';
-import type { HostArray, TensorType } from '../../graph/types.ts';
+import { bytesOf, type HostArray, type TensorType } from '../../graph/types.ts';
 import type { Backend, Executable, ProgramMemory } from '../contract.ts';
 import { type CudaOptions, Device } from './device.ts';
 import { type Plan, planProgram } from './plan.ts';
 import { CudaProgram, programMemory } from './program.ts';
-import { Store } from './store.ts';
+import { allocatedBytes, Store } from './store.ts';
 
 export type { CudaOptions } from './device.ts';
 
@@ -50,6 +50,10 @@ class CudaBackend implements Backend {
   memory(): { free: number; total: number } {
     const { free, total } = this.device.driver.memory();
     return { free: free + this.device.arena.bytes, total };
+  }
+
+  stateBytes(type: TensorType): number {
+    return allocatedBytes(bytesOf(type));
   }
 
   needs(graph: Graph): ProgramMemory {

@@ -8,6 +8,12 @@ interface State {
   readonly pointer: Pointer;
 }
 
+const MIB = 2 ** 20;
+
+/** What the driver takes for an allocation: small ones share pages of 2 MiB, others take whole ones (docs/log.md). */
+export const allocatedBytes = (bytes: number): number =>
+  bytes >= MIB ? Math.ceil(bytes / (2 * MIB)) * 2 * MIB : bytes;
+
 export class Store {
   private readonly states = new Map<string, State>();
   /** counts the moves of states */

@@ -139,6 +139,10 @@ class OnnxBackend implements Backend {
     return null;
   }
 
+  stateBytes(type: TensorType): number {
+    return bytesOf(type);
+  }
+
   needs(graph: Graph): ProgramMemory {
     return plannedMemory(graph);
   }

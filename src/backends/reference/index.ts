@@ -1,7 +1,7 @@
 // The reference backend: every op in plain float64 TypeScript, written from its definition. It is the oracle that the
 // conformance suite holds the other backends against, so it decomposes nothing and is not made to be fast.
 import type { Graph, Value } from '../../graph/graph.ts';
-import { type HostArray, hostArray, type TensorType, typeName } from '../../graph/types.ts';
+import { bytesOf, type HostArray, hostArray, type TensorType, typeName } from '../../graph/types.ts';
 import { verify } from '../../graph/verify.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
@@ -67,6 +67,10 @@ class Reference implements ReferenceBackend {
 
   memory(): null {
     return null;
+  }
+
+  stateBytes(type: TensorType): number {
+    return bytesOf(type);
   }
 
   needs(graph: Graph): ProgramMemory {
