@@ -1,32 +1,21 @@
 // What LoRA training takes of a card, by plan and really, at several settings of the Qwen2-VL-2B or 7B shape, with samples
-// a second beside it. The difference is what `src/train/memory.ts` must leave for the driver; beside it stands what whole pages
-// would explain of it. The last line is JSON.
+// a second beside it. The difference is what `src/train/memory.ts` must leave for the driver. The last line is JSON.
 // Run: npm run build, then on the machine with the card, whose memory nothing else may take meanwhile
 //   node bench/run.mjs cuda_fit TOKENIZER.json FORMULAS.txt 2b   (or 7b)
 import { createCudaBackend } from '../src/backends/cuda/index.ts';
-import { sizeOf } from '../src/graph/types.ts';
-import { loraParameters, loraSpec } from '../src/models/qwen2_vl/adapter.ts';
 import { parameters } from '../src/models/qwen2_vl/parameters.ts';
 import { makeSamples, QWEN2_VL_2B, QWEN2_VL_7B, randomWeights } from './cuda/model.ts';
-import { type BenchSettings, benchTraining, LORA, memoryInUse } from './cuda/training.ts';
+import { type BenchSettings, benchTraining, memoryInUse } from './cuda/training.ts';
 
-const GIB = 2 ** 30;
 const [tokenizer, formulas, shape] = process.argv.slice(2) as [string, string, string?];
 if (shape !== '2b' && shape !== '7b') throw new Error(`shape '${shape}': expected 2b or 7b`);
 const config = shape === '2b' ? QWEN2_VL_2B : QWEN2_VL_7B;
 /** Those that need more come later, for what a process has once taken for its programs it keeps. */
 const SETTINGS: Record<string, Omit<BenchSettings, 'steps' | 'warmup'>> = {
-  '16 recomputed': { perStep: 16, cached: false, recompute: true },
-  '16': { perStep: 16, cached: false },
-  ...(shape === '2b' ? { '32': { perStep: 32, cached: false } } : {}),
+  '16 a step, recomputed': { perStep: 16, cached: false, recompute: true },
+  '16 a step': { perStep: 16, cached: false },
+  ...(shape === '2b' ? { '32 a step': { perStep: 32, cached: false } } : {}),
 };
-
-/** GiB. */
-const total = (bytes: readonly number[]): number => bytes.reduce((sum, one) => sum + one, 0) / GIB;
-/** GiB that states would take beyond their own, were those above 1 MiB given whole pages of 2 MiB. */
-const PAGE = 2 ** 21;
-const beyondByPages = (bytes: readonly number[]): number =>
-  total(bytes.filter((one) => one > PAGE / 2).map((one) => Math.ceil(one / PAGE) * PAGE - one));
 
 const results: Record<string, unknown> = {};
 const failures: string[] = [];
@@ -36,25 +25,19 @@ const before = memoryInUse();
 console.log(`the device, its libraries' workspaces included: ${before.toFixed(3)} GiB in use`);
 const started = performance.now();
 randomWeights(backend, config);
-const weightBytes = parameters(config).map((one) => 2 * sizeOf(one.shape));
+const planned = parameters(config).map(({ shape }) => backend.stateBytes({ dtype: 'bf16', shape }));
 const weights = {
-  plannedGiB: total(weightBytes),
+  plannedGiB: planned.reduce((sum, bytes) => sum + bytes, 0) / 2 ** 30,
   takenGiB: memoryInUse() - before,
-  byPagesGiB: beyondByPages(weightBytes),
 };
 console.log(`weights ${JSON.stringify(weights)} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-// Each of the adapter's tensors and its two moments
-const loraBytes = loraParameters(config, loraSpec(config, LORA)).flatMap((one) =>
-  [0, 1, 2].map(() => 4 * sizeOf(one.shape)),
-);
-const byPagesGiB = beyondByPages([...weightBytes, ...loraBytes]);
 for (const [name, setting] of Object.entries(SETTINGS)) {
   const begun = performance.now();
   try {
     const result = await benchTraining(backend, config, samples, { ...setting, steps: 4, warmup: 2 });
     const takenGiB = result.memoryGiB - before;
-    results[name] = { ...result, takenGiB, beyondPlanGiB: takenGiB - result.plannedGiB, byPagesGiB };
-    console.log(`${shape}, ${name} a step: ${JSON.stringify(results[name])}`);
+    results[name] = { ...result, takenGiB, beyondPlanGiB: takenGiB - result.plannedGiB };
+    console.log(`${shape}, ${name}: ${JSON.stringify(results[name])}`);
   } catch (error) {
     failures.push(name);
     console.log(`${shape}, ${name} FAILED: ${error instanceof Error ? error.stack : String(error)}`);
