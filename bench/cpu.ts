@@ -1,5 +1,5 @@
 // Training step and generation on the CPU against transformers + peft: the same model, samples, threads and machine.
-//   node bench/run.mjs cpu --python /path/to/venv/bin/python [--size mid] [--rounds 3] [--threads 2]
+//   node bench/run.mjs cpu --python /path/to/venv/bin/python [--size small] [--rounds 3] [--threads 2]
 // The two sides take turns in processes of their own (ours, peer, ours, peer), so that other load on the machine falls
 // on both; a ratio is that of neighbours, and the medians of the rounds are told. Ours packs about as many tokens into
 // a step as the peer, which pads, has in its 16 samples. The Python needs what bench/peers/cpu.py says.
@@ -12,11 +12,12 @@ import { parseArgs, promisify } from 'node:util';
 import { writeConversations } from '../src/data/conversation.ts';
 import { drawSample } from '../src/data/synthetic/sample.ts';
 import { encodePng } from '../src/formats/png.ts';
-import { createModel, type ModelSize, SMALL } from '../src/models/qwen2_vl/create.ts';
+import { BASE, createModel, type ModelSize, SMALL } from '../src/models/qwen2_vl/create.ts';
 import { median, round } from './statistics.ts';
 
-/** `small` is the shape of `texlens init`, 4.6 M parameters; `mid` has 62 M. */
+/** `base` is the bundled model's shape, of 18 M parameters; `small` has 2.7 M and `mid` 62 M. */
 const SIZES: Record<string, ModelSize> = {
+  base: BASE,
   small: SMALL,
   mid: {
     hidden: 768,
@@ -33,7 +34,7 @@ const SIZES: Record<string, ModelSize> = {
 const { values: flags } = parseArgs({
   options: {
     python: { type: 'string', default: 'python3' },
-    size: { type: 'string', default: 'small' },
+    size: { type: 'string', default: 'base' },
     rounds: { type: 'string', default: '3' },
     threads: { type: 'string', default: '2' },
     steps: { type: 'string', default: '5' },
