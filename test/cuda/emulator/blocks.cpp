@@ -43,8 +43,14 @@ struct Fiber {
   int groups;
 };
 
+/** A bit for each lane. */
+struct Warp {
+  unsigned waiting, ended; // at a collective; for good
+};
+
 struct Block {
   Fiber fibers[MAX_THREADS];
+  Warp warps[MAX_THREADS / 32];
   char *stacks = nullptr;
   int threads = 0, waiting = 0, folded = 0, current = 0;
   Launch *launch = nullptr;
@@ -143,30 +149,33 @@ void openBarrier() {
 void collective(unsigned mask, int line, EmulatedComplete complete, void *request) {
   const int first = block.current & ~31, lanes = std::min(32, block.threads - first);
   Fiber &self = block.fibers[block.current];
+  Warp &warp = block.warps[block.current / 32];
   // A full mask in a last, partial warp means the lanes that exist.
-  if (mask == 0xffffffffu && lanes < 32) mask = (1u << lanes) - 1;
+  if (lanes < 32) {
+    if (mask == 0xffffffffu) mask = (1u << lanes) - 1;
+    if (mask >> lanes) fail("a warp collective names a lane that does not exist");
+  }
+  if (mask & warp.ended) fail("a warp collective names a lane that has ended");
   self.mask = mask;
   self.line = line;
   self.complete = complete;
   self.request = request;
   self.state = AT_COLLECTIVE;
+  warp.waiting |= 1u << (block.current & 31);
+  if (mask & ~warp.waiting) return toScheduler();
+
   void *requests[32] = {};
-  bool all = true;
-  for (int lane = 0; lane < 32 && all; lane++) {
-    if (!(mask >> lane & 1)) continue;
-    if (lane >= lanes) fail("a warp collective names a lane that does not exist");
-    Fiber &other = block.fibers[first + lane];
-    if (other.state == ENDED) fail("a warp collective names a lane that has ended");
-    all = other.state == AT_COLLECTIVE;
-    if (all && (other.mask != mask || other.line != line || other.complete != complete))
+  for (unsigned left = mask; left; left &= left - 1) {
+    const int lane = __builtin_ctz(left);
+    const Fiber &other = block.fibers[first + lane];
+    if (other.mask != mask || other.line != line || other.complete != complete)
       fail("lanes of a warp meet at different collectives, lines " + std::to_string(line) + " and " +
            std::to_string(other.line));
     requests[lane] = other.request;
   }
-  if (!all) return toScheduler();
   complete(requests, mask);
-  for (int lane = 0; lane < lanes; lane++)
-    if (mask >> lane & 1) block.fibers[first + lane].state = READY;
+  warp.waiting &= ~mask;
+  for (unsigned left = mask; left; left &= left - 1) block.fibers[first + __builtin_ctz(left)].state = READY;
 }
 
 void copyAsync(void *shared, const void *global, int bytes) {
@@ -179,13 +188,13 @@ void copyCommit() { block.fibers[block.current].groups++; }
 
 void copyWait(int groupsLeft) {
   Fiber &self = block.fibers[block.current];
-  std::vector<Copy> left;
-  for (const Copy &copy : self.copies) {
-    if (copy.group >= self.groups - groupsLeft) left.push_back(copy);
-    else if (copy.global) memcpy(copy.shared, copy.global, copy.bytes);
-    else memset(copy.shared, 0, copy.bytes);
+  // Groups close in order, so those that must have arrived come first.
+  auto copy = self.copies.begin();
+  for (; copy != self.copies.end() && copy->group < self.groups - groupsLeft; ++copy) {
+    if (copy->global) memcpy(copy->shared, copy->global, copy->bytes);
+    else memset(copy->shared, 0, copy->bytes);
   }
-  self.copies = left;
+  self.copies.erase(self.copies.begin(), copy);
 }
 
 void failC(const char *what) { fail(what); }
@@ -194,6 +203,7 @@ void failC(const char *what) { fail(what); }
 void runBlock() {
   block.waiting = 0;
   for (int i = 0; i < block.threads; i++) prepare(i);
+  for (Warp &warp : block.warps) warp = {};
   // Warps and lanes take turns from alternate ends, so that what leans on one order shows itself.
   const int warps = (block.threads + 31) / 32;
   int left = block.threads;
@@ -211,7 +221,10 @@ void runBlock() {
           runtime.thread = fiber.thread;
           toFiber(fiber);
           again = moved = true;
-          if (fiber.state == ENDED) left--;
+          if (fiber.state == ENDED) {
+            left--;
+            block.warps[w].ended |= 1u << (index & 31);
+          }
           if (!block.error.empty()) return;
         }
       }

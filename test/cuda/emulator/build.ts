@@ -31,7 +31,7 @@ export async function buildEmulator(): Promise<string | null> {
   // Beside and renamed: another test process may build at the same time.
   const partial = `${library}.${process.pid}`;
   await run('g++', [
-    ...['-std=c++17', '-O1', '-shared', '-fPIC', '-fvisibility=hidden', '-Wall', '-Werror'],
+    ...['-std=c++17', '-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-Wall', '-Werror'],
     ...[`-DEMULATOR_SOURCES="${sources}"`, `-DEMULATOR_CACHE="${folder}"`, `-DEMULATOR_VERSION="${version}"`],
     ...files.filter((name) => name.endsWith('.cpp')).map((name) => join(sources, name)),
     ...['-o', partial, '-ldl'],
