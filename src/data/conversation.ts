@@ -43,7 +43,7 @@ async function readText(file: string, what: string): Promise<string> {
 const resolved = (file: string, image: string): string => (isAbsolute(image) ? image : join(dirname(file), image));
 
 /** The conversation JSON's text in parts, as Python's json.dump(…, indent=2, ensure_ascii=False) writes it. */
-export function* conversationsText(rows: Iterable<LabelledImage>): Generator<string> {
+function* conversationsText(rows: Iterable<LabelledImage>): Generator<string> {
   let i = 0;
   for (const { image, text } of rows)
     yield `${i === 0 ? '[' : ','}

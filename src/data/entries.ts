@@ -42,7 +42,7 @@ export async function openEntries(
 }
 
 /** The row of one entry. */
-export function entryRow(value: unknown, where: string, file: string, columns: Columns): Item {
+function entryRow(value: unknown, where: string, file: string, columns: Columns): Item {
   if (!isFields(value))
     throw new InputError(`${file}, ${where}: expected an object such as {"image": "a.png", "text": "x"}.`);
   const found = partsOf(value, columns);

@@ -8,7 +8,7 @@ import { readCsv } from './conversation.ts';
 import type { InputFile } from './source.ts';
 import type { Tally } from './statistics.ts';
 
-export const RECORD = 'prepare.json';
+const RECORD = 'prepare.json';
 /** What a preparation keeps to itself: the journal, and files before they are whole. Gone when it is finished. */
 export const WORK = '.prepare';
 /** Beside it, so that two at once do not write into one folder. */

@@ -12,7 +12,7 @@ export interface Share {
 /** Images under way at once; decoding itself runs on other threads. */
 const AT_ONCE = 4;
 
-export const imageName = (row: number): string => String(row).padStart(6, '0');
+const imageName = (row: number): string => String(row).padStart(6, '0');
 
 export default async function finishShare({ items, first, options }: Share): Promise<Finished[]> {
   const finished: Finished[] = [];

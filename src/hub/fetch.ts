@@ -60,7 +60,7 @@ export async function fetchModel(name: string, options: FetchOptions = {}): Prom
 }
 
 /** The folder of a model that is there already, complete; an InputError that says what is missing otherwise. */
-export async function cachedModel(repo: RepoName, options: FetchOptions, env: Environment): Promise<string> {
+async function cachedModel(repo: RepoName, options: FetchOptions, env: Environment): Promise<string> {
   const { cache } = hubSettings(repo.hub, options, env);
   const found = await findModel(repo, options, cache);
   if ('folder' in found) return found.folder;

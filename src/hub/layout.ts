@@ -138,7 +138,7 @@ function olderSpot(folder: string, repo: RepoName, revision: string): Spot {
 }
 
 /** Python's pickle (protocol 2) of `[{'Path': …, 'Revision': …}, …]`. */
-export function pickleIndex(entries: readonly { readonly path: string; readonly revision: string }[]): Buffer {
+function pickleIndex(entries: readonly { readonly path: string; readonly revision: string }[]): Buffer {
   const text = (value: string): Buffer => {
     const bytes = Buffer.from(value);
     const length = Buffer.alloc(4);

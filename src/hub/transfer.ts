@@ -144,7 +144,7 @@ function startMeter(title: string, before: number, total: number, progress: Tran
 }
 
 /** Runs at most `count` tasks at a time, in the order in which they came. */
-export function limiter(count: number): <T>(task: () => Promise<T>) => Promise<T> {
+function limiter(count: number): <T>(task: () => Promise<T>) => Promise<T> {
   let free = count;
   const waiting: (() => void)[] = [];
   return async (task) => {

@@ -32,7 +32,7 @@ export interface Access {
   readonly token?: string;
 }
 
-export const isLoopback = (host: string): boolean =>
+const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
 
 /** Refuses what would open the runs to a network without a token. */

@@ -21,7 +21,7 @@ export interface Served {
   close(): Promise<void>;
 }
 
-export const DEFAULT_PORT = 6360;
+const DEFAULT_PORT = 6360;
 const TRIES = 20;
 
 export async function serve({ root, host, port, token, intervalMs }: ServeOptions): Promise<Served> {

@@ -14,7 +14,7 @@ addEventListener('hashchange', () => {
 export const route = computed(() => parseRoute(hash.value));
 
 /** `#/runs/ID,ID/TAB`; anything else is the list of runs. */
-export function parseRoute(text: string): Route {
+function parseRoute(text: string): Route {
   const [page, list = '', tab] = text.replace(/^#\/?/, '').split('/');
   const ids = [...new Set(list.split(',').filter((id) => id !== ''))].flatMap((id) => decoded(id) ?? []);
   if (page !== 'runs' || ids.length === 0) return { page: 'runs' };

@@ -7,7 +7,7 @@ import type { Order } from './order.ts';
 import { RunRow } from './run_row.tsx';
 import './runs_table.css';
 
-export const ROW_HEIGHT = 44;
+const ROW_HEIGHT = 44;
 /** Rows kept ready above and below the screen. */
 const MARGIN = 8;
 

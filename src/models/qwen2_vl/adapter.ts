@@ -19,8 +19,8 @@ import { hubName, linearModules, nestedName } from './parameters.ts';
 
 const PREFIX = 'base_model.model.';
 const SHOWN_FAULTS = 40;
-export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
-export const ADAPTER_CONFIG = 'adapter_config.json';
+const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+const ADAPTER_CONFIG = 'adapter_config.json';
 
 const AdapterConfig = z.looseObject({
   peft_type: z.literal('LORA'),

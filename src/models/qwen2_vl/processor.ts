@@ -30,7 +30,7 @@ export interface ResizedImage {
 }
 
 /** Limits of a snapshot that names none. */
-export const DEFAULT_SIZING = { minPixels: 3136, maxPixels: 1_003_520 };
+const DEFAULT_SIZING = { minPixels: 3136, maxPixels: 1_003_520 };
 /** Limits of an explicit size, as in qwen-vl-utils. */
 const EXPLICIT_LIMITS = { minPixels: 3136, maxPixels: 12_845_056 };
 const MAX_RATIO = 200;

@@ -41,7 +41,7 @@ export interface Bucket {
 
 /** The state [1, 1, rows, H] of image features that were made before. */
 export const FEATURES = 'image_features';
-export const featuresShape = ({ text }: Qwen2VLConfig, rows: number): number[] => [1, 1, rows, text.hiddenSize];
+const featuresShape = ({ text }: Qwen2VLConfig, rows: number): number[] => [1, 1, rows, text.hiddenSize];
 
 const LOGIT_ROWS = 512;
 

@@ -21,7 +21,7 @@ import type { Qwen2VLConfig } from './config.ts';
 /** What attends: given q [T, heads, d], k and v [T, kvHeads, d] of a layer, the result [T, heads, d]. */
 export type Attend = (layer: number, q: Value, k: Value, v: Value) => Value;
 
-export const embeddingWeight = (scope: Scope, { text }: Qwen2VLConfig): Value =>
+const embeddingWeight = (scope: Scope, { text }: Qwen2VLConfig): Value =>
   scope.weight('model.embed_tokens.weight', [text.vocabSize, text.hiddenSize]);
 
 /** The output head [V, H]; the embedding itself when they are tied. */

@@ -2,7 +2,6 @@
 // gives them, the columns of the system monitor, configuration and metadata.
 import type { EventLine, RunFile } from '../schema.ts';
 
-export const PROJECT = /^[0-9a-zA-Z_\-+.]{1,100}$/;
 const KEY_LENGTH = 512;
 /** What one entry of a media chart may hold. */
 export const MOST_IMAGES = 108;

@@ -1,5 +1,4 @@
 // Every exporter by name, loaded when it is asked for; the key is what `--track` takes.
-import { InputError } from '../../shared/errors.ts';
 import type { OpenExporter } from '../export/contract.ts';
 
 export const EXPORTERS = {
@@ -10,8 +9,3 @@ export const EXPORTERS = {
 
 export type ExporterName = keyof typeof EXPORTERS;
 export const EXPORTER_NAMES = Object.keys(EXPORTERS) as ExporterName[];
-
-export function exporterNamed(name: string): ExporterName {
-  if (Object.hasOwn(EXPORTERS, name)) return name as ExporterName;
-  throw new InputError(`${name}: is no tracker; expected one of local, ${EXPORTER_NAMES.join(', ')}`);
-}
