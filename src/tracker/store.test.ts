@@ -6,7 +6,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { Appender } from './appender.ts';
 import { listRuns, openRun, type RunReader, readMeta } from './reader.ts';
 import { createRun, type RunOptions } from './run.ts';
 
@@ -362,29 +361,6 @@ describe('faults at work', () => {
     });
     expect(words.match(/cannot be recorded/g)).toHaveLength(1);
     expect(words.match(/cannot be written/g)).toHaveLength(1);
-  });
-
-  it('a disk that fills up and has room again costs nothing but time', async () => {
-    const told: string[] = [];
-    const file = await Appender.open(at('full.jsonl'), 'lines', (message) => told.push(message));
-    const { handle } = file as unknown as { handle: { write: (...all: unknown[]) => Promise<unknown> } };
-    const write = handle.write.bind(handle);
-    file.push('{"first":1}\n');
-    await file.flush();
-    // Half of what is asked is written, then nothing more.
-    handle.write = async (bytes, offset, length, position) => {
-      await write(bytes, offset, Math.floor((length as number) / 2), position);
-      throw new Error('ENOSPC: no space left on device');
-    };
-    file.push('{"second":2}\n');
-    await file.flush();
-    file.push('{"third":3}\n');
-    await file.flush();
-    expect(told).toEqual([expect.stringContaining('no space left'), expect.stringContaining('no space left')]);
-    handle.write = write;
-    await file.close();
-    expect(await readFile(at('full.jsonl'), 'utf8')).toBe('{"first":1}\n{"second":2}\n{"third":3}\n');
-    expect(file.lost).toBe(0);
   });
 
   it('wrong calls are told once and lose only themselves', async () => {
