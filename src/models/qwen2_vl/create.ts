@@ -30,7 +30,7 @@ export const SMALL: ModelSize = {
 };
 
 /** Reads real formulas, after a training of hours on one card. */
-const BASE: ModelSize = {
+export const BASE: ModelSize = {
   hidden: 384,
   intermediate: 1024,
   layers: 6,
