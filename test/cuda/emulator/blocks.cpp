@@ -223,7 +223,7 @@ void runBlock() {
           again = moved = true;
           if (fiber.state == ENDED) {
             left--;
-            block.warps[w].ended |= 1u << (index & 31);
+            block.warps[index / 32].ended |= 1u << (index & 31);
           }
           if (!block.error.empty()) return;
         }
