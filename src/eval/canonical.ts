@@ -61,7 +61,7 @@ function trimmed(tokens: readonly string[]): readonly string[] {
   return ink[0] === '_' || ink[0] === '^' ? ['{', '}', ...ink] : ink;
 }
 
-const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
+export const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
 
 const expression = (nodes: readonly Node[]): string[] =>
   nodes.flatMap((node, i) => (isArgument(node, nodes[i - 1]) ? braced(inner(node)) : write(node)));

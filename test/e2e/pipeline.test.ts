@@ -117,7 +117,8 @@ describe('from nothing to LaTeX', () => {
     const streamed = await texlensHere(...sampled).finally(() => {
       process.stdout.isTTY = isTTY;
     });
-    expect(streamed.stdout).toBe(piped.stdout);
+    // The words of the model, until they are spelled.
+    expect(streamed.stdout.endsWith(piped.stdout), streamed.stdout).toBe(true);
     expect(piped.writes).toHaveLength(1);
     // How many tokens are drawn before a stop token hangs on the training above, so no number is asked for.
     expect(streamed.writes.filter((text) => text.trim() !== '').length).toBeGreaterThan(piped.writes.length);
