@@ -12,9 +12,9 @@ export const CANONICAL =
   'colours, gaps of rows, comments, \\label, $ around the formula and equation environments go. What no picture shows ' +
   'goes too: braces around one symbol or fraction, and around more that begins and ends in ordinary symbols and has no ' +
   'scripts of its own; empty scripts; the star and \\nolimits of operators without scripts; space and line breaks at ' +
-  'the ends of the formula, and \\displaystyle before it; \\dots is the \\ldots or \\cdots that amsmath draws, \\iff and \\implies are arrows between ' +
-  '\\;, \\not = is \\neq, \\left< is \\left\\langle. Where KaTeX cannot parse, the ' +
-  'commands and characters of the text stand as they are, but for comments, \\label, $ and the same names';
+  'the ends of the formula, and \\displaystyle before it; \\dots is the \\ldots or \\cdots that amsmath draws, \\iff and ' +
+  '\\implies are arrows between \\;, \\not = is \\neq, \\left< is \\left\\langle. Where KaTeX cannot parse, the commands ' +
+  'and characters of the text stand as they are, but for comments, \\label, $ around it and the same names';
 
 export interface Canonical {
   readonly tokens: readonly string[];
@@ -62,6 +62,7 @@ function trimmed(tokens: readonly string[]): readonly string[] {
   return ink[0] === '_' || ink[0] === '^' ? ['{', '}', ...ink] : ink;
 }
 
+/** The commands and characters of a text; environments whole. */
 export const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
 
 const expression = (nodes: readonly Node[]): string[] =>

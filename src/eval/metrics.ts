@@ -26,8 +26,8 @@ export const METRIC_DEFINITIONS = {
     'Levenshtein distance in characters (Unicode code points) after UniMERNet’s normalisation, divided by the longer ' +
     'length, mean over the formulas (UniMERNet); 0 is best, two empty texts count 0',
   editDistanceCanonical:
-    'the same of the canonical tokens, written without spaces: Levenshtein distance in characters, divided by the ' +
-    'longer length, mean over the formulas; spelling that no picture shows does not count',
+    'Levenshtein distance in characters (Unicode code points) between the canonical tokens of both, written without ' +
+    'spaces, divided by the longer length, mean over the formulas; 0 is best, two empty texts count 0',
   bleuUnimernet:
     'corpus BLEU-4 over mteval-13a tokens after UniMERNet’s normalisation, one reference, brevity penalty, no ' +
     'smoothing (UniMERNet); 1 is best, 0 when no 4-gram matches',
