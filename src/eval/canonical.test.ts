@@ -25,7 +25,7 @@ const RULES: readonly (readonly [rule: string, formula: string, tokens: string])
   ['two words', '\\limsup_x \\argmax\\limits_y', '\\limsup _ { x } \\argmax _ { y }'],
   ['limits that change nothing go', '\\sum\\limits_i \\int\\limits_0', '\\sum _ { i } \\int \\limits _ { 0 }'],
   ['same names', 'a\\le b\\ne c \\lbrace\\vert', 'a \\leq b \\neq c \\{ |'],
-  ['spaces', 'a\\,b~c\\ d\\quad e\\hspace{1cm}', 'a \\, b ~ c ~ d \\quad e \\hspace{1cm}'],
+  ['spaces', 'a\\,b~c\\ d\\quad e\\hspace{1cm}f', 'a \\, b ~ c ~ d \\quad e \\hspace{1cm} f'],
   ['delimiters', '\\left(\\bigl[ x\\middle| y\\right\\rbrace', '\\left( \\bigl [ x \\middle| y \\right\\}'],
   ['what KaTeX spells out', '\\not\\subset \\notin \\cdots \\pmod n', '\\not \\subset \\notin \\cdots \\pmod { n }'],
   [
@@ -42,6 +42,7 @@ const RULES: readonly (readonly [rule: string, formula: string, tokens: string])
     '\\left| x \\right| \\left\\langle y \\right\\rangle',
   ],
   ['space at the ends goes', '\\;x~y\\quad\\,', 'x ~ y'],
+  ['line breaks at the ends go', 'x\\\\y\\hspace{1cm}\\nonumber\\\\', 'x \\\\ y'],
   ['space under scripts is nothing', '~^*x', '{ } ^ { * } x'],
   ['display style at the start goes', '\\displaystyle x{\\displaystyle y}', 'x { \\displaystyle y }'],
   ['operators without scripts', '\\max(a)+\\sum\\nolimits a', '\\operatorname { m a x } ( a ) + \\sum a'],

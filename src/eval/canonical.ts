@@ -9,12 +9,12 @@ export const CANONICAL =
   'sub before super; primes are superscripts; \\over, \\dfrac, \\tfrac and \\cfrac are \\frac; \\sin is \\operatorname { s i n }; ' +
   '\\text, \\mbox, \\hbox and \\rm are \\mathrm, other old font switches their \\math… command; names that LaTeX defines ' +
   'as the same are one (\\le \\leq, \\to \\rightarrow, \\vert |, …); matrix, cases and their kin are \\left…, array, \\right…; ' +
-  'colours, gaps of rows, comments, \\label, $ and equation environments go. What no picture shows goes too: braces around ' +
-  'one symbol or fraction, and around more that begins and ends in ordinary symbols and has no scripts of its own; ' +
-  'empty scripts; the star and \\nolimits of operators without scripts; space at the ends of the formula, and ' +
-  '\\displaystyle before it; \\dots is the \\ldots or \\cdots that amsmath draws, \\iff and \\implies are arrows between ' +
-  '\\;, \\not = is \\neq, \\left< is \\left\\langle. Where KaTeX cannot parse, the ' +
-  'commands and characters of the text stand as they are, but for comments, \\label, $ and the same names';
+  'colours, gaps of rows, comments, \\label, $ around the formula and equation environments go. What no picture shows ' +
+  'goes too: braces around one symbol or fraction, and around more that begins and ends in ordinary symbols and has no ' +
+  'scripts of its own; empty scripts; the star and \\nolimits of operators without scripts; space and line breaks at ' +
+  'the ends of the formula, and \\displaystyle before it; \\dots is the \\ldots or \\cdots that amsmath draws, \\iff and ' +
+  '\\implies are arrows between \\;, \\not = is \\neq, \\left< is \\left\\langle. Where KaTeX cannot parse, the commands ' +
+  'and characters of the text stand as they are, but for comments, \\label, $ around it and the same names';
 
 export interface Canonical {
   readonly tokens: readonly string[];
@@ -50,18 +50,20 @@ function unstruck(tokens: readonly string[]): string[] {
   });
 }
 
-const SPACES = new Set(['~', '\\,', '\\:', '\\;', '\\!', '\\enspace', '\\quad', '\\qquad']);
+/** Space and line breaks. */
+const BLANK = /^(?:~|\\[,:;!\\]|\\enspace|\\q?quad|\\hspace\{.*)$/;
 
-/** Space around a whole formula is part of no picture. */
+/** What is blank around a whole formula is part of no picture. */
 function trimmed(tokens: readonly string[]): readonly string[] {
-  const isInk = (token: string): boolean => !SPACES.has(token);
+  const isInk = (token: string): boolean => !BLANK.test(token);
   const first = tokens.findIndex(isInk);
   if (first < 0) return [];
   const ink = tokens.slice(first, tokens.findLastIndex(isInk) + 1);
   return ink[0] === '_' || ink[0] === '^' ? ['{', '}', ...ink] : ink;
 }
 
-const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
+/** The commands and characters of a text; environments whole. */
+export const LEXEME = /\\(?:begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+\*?|\\.|\S/gsu;
 
 const expression = (nodes: readonly Node[]): string[] =>
   nodes.flatMap((node, i) => (isArgument(node, nodes[i - 1]) ? braced(inner(node)) : write(node)));

@@ -13,6 +13,7 @@ export const METRIC_LABELS: Readonly<Record<MetricName, Label>> = {
   withinOne: { label: 'At most 1 token wrong', best: 'high' },
   withinTwo: { label: 'At most 2 tokens wrong', best: 'high' },
   editDistance: { label: 'Edit distance (UniMERNet)', best: 'low' },
+  editDistanceCanonical: { label: 'Edit distance, canonical characters', best: 'low' },
   bleuUnimernet: { label: 'BLEU-4 (UniMERNet)', best: 'high' },
   bleuIm2markup: { label: 'BLEU-4 (im2markup)', best: 'high' },
   editAccuracyIm2markup: { label: 'Edit distance accuracy (im2markup)', best: 'high' },

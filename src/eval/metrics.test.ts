@@ -129,6 +129,8 @@ describe('scorePairs', () => {
     });
     // Of \frac{a}{b} against {a\over b} 9 of 11; of abcd against \frac{ 5 of 6 (a and c stay).
     expect(scores.editDistance).toBeCloseTo((9 / 11 + 1 / 4 + 2 / 4 + 5 / 6 + 1) / 8, DIGITS);
+    // Spelling is nothing: of abcd against \frac{ 5 of 6.
+    expect(scores.editDistanceCanonical).toBeCloseTo((1 / 4 + 2 / 4 + 5 / 6 + 1) / 8, DIGITS);
     // Errors 1 + 2 + 4 + 1; longer lengths 3 + 5 + 7 + 4 + 4 + 4 + 1 + 1.
     expect(scores.editAccuracyIm2markup).toBeCloseTo(1 - 8 / 29, 12);
   });

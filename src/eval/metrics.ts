@@ -25,6 +25,9 @@ export const METRIC_DEFINITIONS = {
   editDistance:
     'Levenshtein distance in characters (Unicode code points) after UniMERNet’s normalisation, divided by the longer ' +
     'length, mean over the formulas (UniMERNet); 0 is best, two empty texts count 0',
+  editDistanceCanonical:
+    'Levenshtein distance in characters (Unicode code points) between the canonical tokens of both, written without ' +
+    'spaces, divided by the longer length, mean over the formulas; 0 is best, two empty texts count 0',
   bleuUnimernet:
     'corpus BLEU-4 over mteval-13a tokens after UniMERNet’s normalisation, one reference, brevity penalty, no ' +
     'smoothing (UniMERNet); 1 is best, 0 when no 4-gram matches',
@@ -74,6 +77,8 @@ export interface Grade {
   readonly exact: boolean;
   /** as the field of `Scores`, of this pair */
   readonly editDistance: number;
+  /** as the field of `Scores`, of this pair */
+  readonly editDistanceCanonical: number;
   /** canonical tokens to insert, delete or replace */
   readonly errors: number;
   readonly repeats: boolean;
@@ -98,6 +103,7 @@ export function grade(pair: Pair): Grade {
     },
     exact: pair.truth === pair.prediction,
     editDistance: editDistance(normalized.truth, normalized.prediction),
+    editDistanceCanonical: editDistance(truth.tokens.join(''), prediction.tokens.join('')),
     errors: tokenErrors(truth.tokens, prediction.tokens),
     repeats: repeats(pair.prediction) && !repeats(pair.truth),
   };
@@ -119,6 +125,7 @@ export function score(grades: readonly Grade[]): Scores {
     withinOne: share((g) => g.errors <= 1),
     withinTwo: share((g) => g.errors <= 2),
     editDistance: mean((g) => g.editDistance),
+    editDistanceCanonical: mean((g) => g.editDistanceCanonical),
     bleuUnimernet: corpusBleu4(
       grades.map(({ normalized }) => ({
         truth: tokens13a(normalized.truth),

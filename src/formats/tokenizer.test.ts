@@ -37,6 +37,10 @@ describe("Qwen's tokenizer", () => {
     tokenizer = await Tokenizer.load(snapshot);
   });
 
+  test('puts no spaces of its own', () => {
+    expect(tokenizer.spacesWords).toBe(false);
+  });
+
   test('gives the ids of the Rust library', () => {
     for (const { text, ids } of texts) expect(tokenizer.encode(text), JSON.stringify(text)).toEqual(ids);
   });

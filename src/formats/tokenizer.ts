@@ -36,6 +36,12 @@ export class Tokenizer {
     return this.inner.token_to_id(token) ?? null;
   }
 
+  /** Whether decoding puts a space between any two words, whatever the spelling of the training was. */
+  get spacesWords(): boolean {
+    const word = this.idOf('=');
+    return word !== null && this.decode([word, word]) === '= =';
+  }
+
   stream(): StreamDecoder {
     return new StreamDecoder(this);
   }

@@ -1,9 +1,11 @@
 // texlens predict: reads formula images (files, folders, globs, stdin) and prints LaTeX.
 import { stat } from 'node:fs/promises';
+import { clearScreenDown, moveCursor } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { glob } from 'tinyglobby';
 import { openBackend } from '../../backends/open.ts';
+import { compactLatex } from '../../eval/compact.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
 import { type Reading, readEach } from '../../generate/read.ts';
@@ -30,6 +32,7 @@ interface Flags extends DeviceFlags, HubFlags {
   adapter?: string;
   prompt?: string;
   tidy?: boolean;
+  spelling?: Spelling;
   together?: boolean;
   maxNewTokens: number;
   temperature: number;
@@ -40,6 +43,9 @@ interface Flags extends DeviceFlags, HubFlags {
   batch: number;
   json?: boolean;
 }
+
+const SPELLINGS = ['as-written', 'compact'] as const;
+type Spelling = (typeof SPELLINGS)[number];
 
 const decimal = (text: string): number => {
   const value = Number(text);
@@ -56,7 +62,11 @@ Examples:
   cat formula.png | texlens predict -
 
 One image is written as it is read, token by token, on a terminal. Of several, each is printed when it is done, with its
-name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.`;
+name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.
+
+The bundled model, and what is trained from it, writes x _ { 1 } = \\operatorname { s i n } y, which is printed as people
+write it: x_1=\\sin y. --spelling as-written prints the model's own words; --spelling compact shortens those of any model.
+Shortening keeps the canonical tokens that scores compare; a formula where it would not stays as it was written.`;
 
 export function command(): Command {
   return withDeviceOptions(withHubOptions(withJsonOption(new Command('predict'))))
@@ -67,6 +77,12 @@ export function command(): Command {
     .option('--prompt <text>', 'the instruction beside the image; by default that of the training')
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
+    .addOption(
+      new Option(
+        '--spelling <how>',
+        'by default compact where the model’s tokenizer puts spaces between words',
+      ).choices(SPELLINGS),
+    )
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--temperature <t>', '0 is greedy', decimal, 0)
@@ -102,9 +118,12 @@ export function command(): Command {
       const prompts = flags.together
         ? [await imagePrompt(model, sources, sources.join(', '))]
         : await readImages(model, sources, flags.json === true);
+      const spelling = flags.spelling ?? (tokenizer.spacesWords ? 'compact' : 'as-written');
+      const spelled = (text: string): string => (spelling === 'compact' ? compactLatex(text) : text);
       const generator = new Generator(backend, config, null, { precision });
-      const print = (image: string, { text, confidence }: Reading): void => {
-        if (flags.json) printJson({ image, latex: text, confidence });
+      const print = (image: string, reading: Reading): void => {
+        const text = spelled(reading.text);
+        if (flags.json) printJson({ image, latex: text, confidence: reading.confidence });
         else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];
@@ -112,7 +131,11 @@ export function command(): Command {
       const [only] = prompts;
       if (only && single && terminal) {
         const reading = await stream(generator, tokenizer, only, options, terminal);
-        if (terminal !== process.stdout) print(only.name, reading);
+        const isPrinted = terminal === process.stdout && spelled(reading.text) === reading.text;
+        if (!isPrinted) {
+          if (terminal === process.stdout) erase(reading.text, terminal);
+          print(only.name, reading);
+        }
       } else
         for await (const { index, reading } of readEach(
           generator,
@@ -155,6 +178,14 @@ async function stream(
   const [result] = await generator.generate([prompt], options, (_, token) => terminal.write(decoder.push(token)));
   terminal.write(`${decoder.flush()}\n`);
   return { ...result!, text: tokenizer.decode(result!.ids) };
+}
+
+/** Takes lines that were just written off the terminal. */
+function erase(text: string, terminal: NodeJS.WriteStream): void {
+  const { columns = 80 } = terminal;
+  const rows = text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
+  moveCursor(terminal, 0, -rows);
+  clearScreenDown(terminal);
 }
 
 const IMAGES = '*.{png,jpg,jpeg,webp,gif,bmp,tif,tiff,PNG,JPG,JPEG}';

@@ -72,6 +72,10 @@ describe('latexTokenizer', () => {
       expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
   });
 
+  it('says that the spaces are its own', () => {
+    expect(tokenizer.spacesWords).toBe(true);
+  });
+
   it('keeps control tokens whole', () => {
     expect(entries('<|im_start|>x<|im_end|>')).toEqual(['<|im_start|>', 'x', '<|im_end|>']);
   });
