@@ -39,6 +39,25 @@ extern "C" __global__ void __launch_bounds__(64) block_sum(const float *x, float
     expect(device.read(sums, new Float32Array(1))).toEqual(Float32Array.of((300 * 299) / 2));
   });
 
+  test('warps that end leave the others to their collectives and barriers', () => {
+    const source = `
+extern "C" __global__ void __launch_bounds__(96) leavers(int *out) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  if (warp == 0) return;
+  int sum = lane;
+  for (int round = 0; round < 3; round++) sum = __shfl_xor_sync(0xffffffffu, sum, 1) + __reduce_add_sync(0xffffffffu, 1);
+  if (warp == 2 && lane >= 16) return;
+  if (warp == 2) sum += __reduce_add_sync(0x0000ffffu, 1);
+  out[(warp - 1) * 32 + lane] = sum;
+}`;
+    const out = device.alloc(new Int32Array(64).fill(-1));
+    launch(source, 'leavers', { grid: [1, 1, 1], block: 96, args: [{ p: out }] });
+    // three exchanges with the neighbour, and 32 lanes counted each time
+    const exchanged = lanes.map((lane) => (lane ^ 1) + 96);
+    const half = exchanged.map((sum, lane) => (lane < 16 ? sum + 16 : -1));
+    expect([...device.read(out, new Int32Array(64))]).toEqual([...exchanged, ...half]);
+  });
+
   test('shuffles, votes and reductions of a warp', () => {
     const source = `
 extern "C" __global__ void lanes(int *out) {
