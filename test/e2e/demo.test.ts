@@ -38,7 +38,8 @@ describe('demo --quick', () => {
 
   it('leaves an adapter that reads the same as was shown', async () => {
     const { image, tuned } = predictions[0]!;
-    const read = await texlens('predict', image, '--adapter', report.adapter, '--json');
+    const words = ['--spelling', 'as-written', '--json'];
+    const read = await texlens('predict', image, '--adapter', report.adapter, ...words);
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: tuned });
   });
 
