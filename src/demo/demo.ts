@@ -1,4 +1,4 @@
-// The demonstration: teaches the bundled model handwritten sums. Data, score, LoRA fine-tuning, score again; every part is
+// The demonstration: teaches the bundled model one person's hand, by sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
 import { readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
@@ -26,9 +26,9 @@ export interface DemoOptions {
 }
 
 /** What the demonstration does unless told. */
-export const DEMO: DemoOptions = { out: 'texlens-demo', train: 900, heldOut: 100, steps: 200 };
+export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 60 };
 /** The same in little, to see that all of it works. */
-export const QUICK: DemoOptions = { out: 'texlens-demo', train: 300, heldOut: 32, steps: 40 };
+export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 16 };
 
 type Score = Pick<Scores, 'exactMatch' | 'editDistance' | 'count'>;
 
@@ -59,10 +59,10 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
 
-  step(`1. ${options.train + options.heldOut} handwritten sums → ${data}`);
+  step(`1. ${options.train + options.heldOut} sums in one person's hand → ${data}`);
   const heldOut = await prepare(options, data);
 
-  step(`2. What the base model, taught on print alone, reads of ${heldOut.length} formulas held out`);
+  step(`2. What the base model, which has never met this hand, reads of ${heldOut.length} formulas held out`);
   const score = (adapter?: string): Promise<Scored> =>
     scoreModel(heldOut, opened, { model, adapter, maxNewTokens: MAX_NEW_TOKENS });
   const base = await score();
@@ -113,7 +113,7 @@ async function prepare({ train, heldOut }: DemoOptions, out: string): Promise<Co
   const source = {
     kind: 'synthetic',
     level: 'sums',
-    style: 'handwritten',
+    style: 'scrawl',
     count: train + heldOut,
     seed: SEED,
   } as const;

@@ -1,4 +1,4 @@
-// texlens demo: teaches the bundled model handwritten sums and shows its scores before and after.
+// texlens demo: teaches the bundled model one person's handwriting and shows its scores before and after.
 import { Command } from 'commander';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { printJson, withJsonOption } from '../output.ts';
@@ -12,7 +12,7 @@ interface Flags extends DeviceFlags {
 export function command(): Command {
   return withDeviceOptions(withJsonOption(new Command('demo')))
     .description(
-      'Teaches the bundled model handwritten sums: data, score, LoRA fine-tuning, score again, in a few minutes.',
+      'Teaches the bundled model one person’s handwriting: data, score, LoRA fine-tuning, score again, in a few minutes.',
     )
     .option('--out <folder>', 'where everything goes', 'texlens-demo')
     .option('--quick', 'fewer formulas and steps: half a minute, to see that all of it works')

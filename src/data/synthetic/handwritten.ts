@@ -1,8 +1,8 @@
 // Printed layout → pen strokes: every glyph becomes its centre lines, turned, scaled, shifted and bent a little, on a
 // baseline that wanders, drawn with a round pen of varying pressure.
-import type { Random } from '../../shared/random.ts';
+import { foldKey, Random } from '../../shared/random.ts';
 import type { Box, Points } from './geometry.ts';
-import { BAR } from './glyphs.ts';
+import { BAR, pathOf } from './glyphs.ts';
 import { STRIDE, type Typeset } from './placed.ts';
 import { skeletonOf } from './skeleton.ts';
 
@@ -24,7 +24,12 @@ export interface Hand {
   readonly drift: number;
   /** share of the radius */
   readonly pressure: number;
+  /** a key: this writer has a form of their own for every letter, always the same one */
+  readonly writer?: number | undefined;
 }
+
+/** How far a writer's own letters are from those of a book; each is bent once and stays so. */
+const OWN_FORM = { wobble: 60, shift: 0, turn: 0.16, scale: 0.18 };
 
 export function drawHand(random: Random): Hand {
   return {
@@ -57,14 +62,22 @@ export function writeByHand({ pieces, cuts }: Typeset, hand: Hand, random: Rando
       );
       continue;
     }
-    const lines = skeletonOf(glyph).map((line) => line.map((v, i) => (i % 2 === 0 ? scaleX * v + x : scaleY * v + y)));
     const cut = cuts?.get(at / STRIDE);
+    const form = cut === undefined && hand.writer !== undefined ? ownForm(glyph, hand.writer) : skeletonOf(glyph);
+    const lines = form.map((line) => line.map((v, i) => (i % 2 === 0 ? scaleX * v + x : scaleY * v + y)));
     const kept = cut === undefined ? lines : lines.map((line) => inside(line, cut)).filter(long);
     if (kept.length === 0) continue;
     const bend = jitter(extent(kept, cut !== undefined), hand, random);
     for (const line of kept) strokes.push(penStroke(bend(line), hand, random, drift));
   }
   return strokes;
+}
+
+/** The glyph's centre lines as this writer forms them, by the glyph's outline and the writer alone. */
+function ownForm(glyph: number, writer: number): Points[] {
+  const lines = skeletonOf(glyph);
+  const random = Random.from(writer, foldKey(...Buffer.from(pathOf(glyph))));
+  return lines.map(jitter(extent(lines, false), OWN_FORM, random));
 }
 
 const long = (line: Points): boolean => line.length >= 4;
@@ -101,7 +114,7 @@ interface Extent {
 }
 
 /** One glyph's own small change of shape and place. */
-function jitter(of: Extent, hand: Hand, random: Random): (line: Points) => Points {
+function jitter(of: Extent, hand: typeof OWN_FORM, random: Random): (line: Points) => Points {
   const size = Math.max(of.width, of.height);
   const calm = of.rigid || size > 1200 ? 0.4 : Math.min(1, 0.4 + size / 600);
   const turn = random.normal() * hand.turn * calm;

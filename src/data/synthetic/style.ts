@@ -1,9 +1,10 @@
 // The sets of looks that a user names, and the sizes that their pictures keep to.
 import type { Random } from '../../shared/random.ts';
+import { drawHand } from './handwritten.ts';
 import { type Limits, type Look, often, PLAIN, penAndPaper } from './look.ts';
 import { wildLook } from './wild.ts';
 
-export const STYLES = ['printed', 'handwritten', 'mixed', 'wild'] as const;
+export const STYLES = ['printed', 'handwritten', 'scrawl', 'mixed', 'wild'] as const;
 export type StyleName = (typeof STYLES)[number];
 
 interface StyleSet {
@@ -22,6 +23,7 @@ const SMALL = {
 export const STYLE_SETS: Readonly<Record<StyleName, StyleSet>> = {
   printed: { ...SMALL, look: printedLook },
   handwritten: { ...SMALL, look: handwrittenLook },
+  scrawl: { ...SMALL, look: scrawledLook },
   mixed: { ...SMALL, look: (random) => (random.float() < 0.5 ? handwrittenLook(random) : printedLook(random)) },
   wild: { limits: { width: [12, 1000], height: [12, 260], smallestFont: 9 }, look: wildLook },
 };
@@ -53,4 +55,9 @@ function handwrittenLook(random: Random): Look {
   const fontPx = random.range(...FONT_PX);
   const margins = drawMargins(random);
   return { ...PLAIN, fontPx, margins, ...penAndPaper(random) };
+}
+
+/** One person's hand: it leans back, and every letter has a form of its own. */
+function scrawledLook(random: Random): Look {
+  return { ...handwrittenLook(random), hand: { ...drawHand(random), writer: 1 }, slant: random.range(-0.5, -0.3) };
 }

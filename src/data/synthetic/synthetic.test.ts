@@ -4,8 +4,10 @@ import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
 import { canonicalTokens } from '../../eval/canonical.ts';
 import { encodePng } from '../../formats/png.ts';
+import { Random } from '../../shared/random.ts';
 import { glyphOf } from './glyphs.ts';
 import { LEVELS, randomFormula, TOKEN_RANGE, tokensOf } from './grammar.ts';
+import { writeByHand } from './handwritten.ts';
 import { Canvas } from './raster.ts';
 import { drawSample } from './sample.ts';
 import { skeletonOf } from './skeleton.ts';
@@ -39,7 +41,7 @@ describe.each(LEVELS)('grammar %s', (level) => {
   });
 });
 
-describe.each(['printed', 'handwritten'] as const)('samples %s', (style) => {
+describe.each(['printed', 'handwritten', 'scrawl'] as const)('samples %s', (style) => {
   it('are the same for the same seed and index, in any order', async () => {
     const options = { seed: 5, style, level: 'easy' } as const;
     const first = [await drawSample(options, 3), await drawSample(options, 9)];
@@ -96,6 +98,26 @@ it('thins dots to dots and crosses to crosses', async () => {
     const xs = skeletonOf(glyph).flatMap((line) => [...line.filter((_, i) => i % 2 === 0)]);
     expect(Math.max(...xs) - Math.min(...xs)).toBeGreaterThan(least);
   }
+});
+
+it('gives a writer a form of their own for a letter, the same wherever it stands', async () => {
+  const steady = { pen: 30, wobble: 0, shift: 0, turn: 0, scale: 0, drift: 0, pressure: 0 };
+  const formula = await typeset('x x');
+  const forms = (writer?: number): number[][] => {
+    const strokes = writeByHand(formula, { ...steady, writer }, Random.from(1));
+    // Relative to where each letter stands, in whole font units.
+    return [0, 1].map((letter) => {
+      const half = strokes.slice((letter * strokes.length) / 2, ((letter + 1) * strokes.length) / 2);
+      const points = half.flatMap((stroke) => [...stroke.points]);
+      return points.map((value, i) => Math.round(value - points[i % 2]!));
+    });
+  };
+  const [book] = forms();
+  const [own, again] = forms(1);
+  expect(own!.length).toBeGreaterThan(10);
+  expect(again).toEqual(own);
+  expect(own).not.toEqual(book);
+  expect(forms(2)[0]).not.toEqual(own);
 });
 
 it('writes PNG that sharp reads back', async () => {
