@@ -1,3 +1,4 @@
+// Loss, logits and LoRA gradients of a step on the card, and how far they are from transformers' in float32.
 import { join } from 'node:path';
 import type { Backend } from '../../src/backends/contract.ts';
 import { toFloat32 } from '../../src/formats/half.ts';
