@@ -4,6 +4,7 @@ import { t } from '../i18n/index.ts';
 import { colorOf } from '../lib/colors.ts';
 import type { TabProps } from '../run/run_page.tsx';
 import { Notice } from '../shell/notice.tsx';
+import { SearchField } from '../shell/search_field.tsx';
 import { ChartCard } from './chart_card.tsx';
 import { AXES, type Axis, axis, logScale, smoothing, zoom } from './settings.ts';
 
@@ -65,13 +66,7 @@ function ChartToolbar({ filter, onFilter }: { filter: string; onFilter: (text: s
   };
   return (
     <div class="toolbar chart-toolbar">
-      <input
-        type="search"
-        placeholder={words.filter}
-        aria-label={words.filter}
-        value={filter}
-        onInput={(event) => onFilter(event.currentTarget.value)}
-      />
+      <SearchField label={words.filter} value={filter} onInput={onFilter} />
       <label>
         {words.smoothing}
         <input

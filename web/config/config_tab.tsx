@@ -5,6 +5,7 @@ import { colorOf } from '../lib/colors.ts';
 import { isBoolean, stored } from '../lib/stored.ts';
 import type { TabProps } from '../run/run_page.tsx';
 import { Notice } from '../shell/notice.tsx';
+import { SearchField } from '../shell/search_field.tsx';
 import { type ConfigLine, flatten, linesOf } from './flatten.ts';
 import './config_tab.css';
 
@@ -30,13 +31,7 @@ export function ConfigTab({ runs }: TabProps) {
   return (
     <>
       <div class="toolbar config-toolbar">
-        <input
-          type="search"
-          placeholder={words.filter}
-          aria-label={words.filter}
-          value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
-        />
+        <SearchField label={words.filter} value={filter} onInput={setFilter} />
         {several && (
           <label class="check">
             <input

@@ -7,6 +7,7 @@ import { useQuery } from '../lib/query.ts';
 import type { TabProps } from '../run/run_page.tsx';
 import { RunPicker } from '../run/run_picker.tsx';
 import { Failure, Loading, Notice } from '../shell/notice.tsx';
+import { SearchField } from '../shell/search_field.tsx';
 import './console_tab.css';
 
 const FIRST_TAIL = 500;
@@ -54,13 +55,7 @@ function Log({ run }: { run: RunDetail }) {
   return (
     <>
       <div class="toolbar console-toolbar">
-        <input
-          type="search"
-          placeholder={words.filter}
-          aria-label={words.filter}
-          value={filter}
-          onInput={(event) => setFilter(event.currentTarget.value)}
-        />
+        <SearchField label={words.filter} value={filter} onInput={setFilter} />
         <label class="check">
           <input type="checkbox" checked={follow} onChange={(event) => setFollow(event.currentTarget.checked)} />
           {words.follow}

@@ -8,6 +8,7 @@ import { listVersion } from '../lib/live.ts';
 import { useQuery } from '../lib/query.ts';
 import { go, linkTo } from '../lib/router.ts';
 import { Failure, Loading, Notice } from '../shell/notice.tsx';
+import { SearchField } from '../shell/search_field.tsx';
 import { useShortcuts } from '../shell/use_shortcuts.ts';
 import { ColumnPicker } from './column_picker.tsx';
 import { chosenColumns, metricKeys, shownColumns } from './columns.ts';
@@ -69,13 +70,11 @@ export function RunsPage() {
       ) : (
         <>
           <div class="toolbar runs-toolbar">
-            <input
-              type="search"
-              placeholder={words.search}
-              aria-label={words.search}
+            <SearchField
+              label={words.search}
               value={text}
-              onInput={(event) => {
-                query.value = event.currentTarget.value;
+              onInput={(value) => {
+                query.value = value;
               }}
             />
             <ColumnPicker keys={keys} shown={columns} />
