@@ -5,7 +5,7 @@ import type { Device } from '../../src/backends/cuda/device.ts';
 import type { MatmulType } from '../../src/backends/cuda/ffi/cublaslt.ts';
 import { type Argument, type Pointer, packArguments } from '../../src/backends/cuda/ffi/driver.ts';
 import { type Kernel, kernelOf, waiting } from '../../src/backends/cuda/kernels.ts';
-import { enqueueFewRows, fewRowsScratch } from '../../src/backends/cuda/lower/few_rows.ts';
+import { canStage, enqueueFewRows } from '../../src/backends/cuda/lower/few_rows.ts';
 import type { Enqueuer } from '../../src/backends/cuda/step.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { median, round } from '../statistics.ts';
@@ -40,12 +40,11 @@ export function kernelTimes(
   const release = () => {
     for (const pointer of owned.splice(0)) driver.free(pointer);
   };
-  const enqueuer = (scratch: Pointer, overlap: boolean): Enqueuer => {
+  const enqueuer = (overlap: boolean): Enqueuer => {
     let before = false;
     return {
       ...({} as Enqueuer),
-      scratch,
-      table: (bytes) => reserve(bytes.length),
+      sharedBytes: driver.info.sharedBytes,
       launch(kernel: Kernel, grid, block, args: readonly Argument[]) {
         const size = typeof grid === 'number' ? ([grid, 1, 1] as const) : grid;
         const early = overlap && before && kernel.waits === true;
@@ -56,11 +55,11 @@ export function kernelTimes(
     };
   };
   /** Microseconds of one of `count` launches that a graph holds. */
-  const time = (count: number, launch: (n: number, run: Enqueuer) => void, scratch: Pointer, overlap: boolean) => {
-    const run = enqueuer(scratch, overlap);
+  const time = (count: number, launch: (n: number, run: Enqueuer) => void, overlap: boolean) => {
+    const run = enqueuer(overlap);
     launch(0, run); // kernels are compiled and loaded
     driver.synchronize(stream, 'a benchmark');
-    const again = enqueuer(scratch, overlap);
+    const again = enqueuer(overlap);
     const graph = driver.capture(stream, () => {
       for (let n = 0; n < count; n++) launch(n, again);
     });
@@ -91,9 +90,8 @@ export function kernelTimes(
     const total = columns.reduce((sum, n) => sum + n, 0);
     const bytes = total * depth * 2;
     const count = Math.max(2, Math.min(28, Math.ceil(COLD / bytes)));
-    const shape = { type: 'bf16', out, rows, depth, columns, normed: normed && rows <= 16, gated } as const;
+    const shape = { type: 'bf16', out, rows, depth, columns, normed: normed && canStage(rows, depth), gated } as const;
     const [x, y, w] = [reserve(rows * depth * 2), reserve(rows * total * 4), reserve(count * bytes)];
-    const scratch = reserve(fewRowsScratch(shape));
     const norm = reserve(depth * 2);
     const weights = (n: number) => {
       let at = 0;
@@ -103,13 +101,9 @@ export function kernelTimes(
         return place;
       });
     };
-    const tables: Pointer[] = [];
     const launch = (n: number, run: Enqueuer) =>
-      enqueueFewRows(
-        { ...run, table: (zeros) => (tables[0] ??= reserve(zeros.length)) },
-        { ...shape, x, alpha: 1, norm, eps: 1e-6, states: true, weights: weights(n) },
-      );
-    const ours = [true, false].map((overlap) => time(count, launch, scratch, overlap)) as [number, number];
+      enqueueFewRows(run, { ...shape, x, alpha: 1, norm, eps: 1e-6, states: true, weights: weights(n) });
+    const ours = [true, false].map((overlap) => time(count, launch, overlap)) as [number, number];
     const base = { m: rows, k: depth, batch: 1, transA: false, transB: true, type: 'bf16', outType: out } as const;
     const made = columns.map((n) =>
       blas.prepare({
@@ -121,7 +115,7 @@ export function kernelTimes(
       weights(n).forEach((place, i) => {
         blas.enqueue(made[i]!, { a: x, b: place.w, c: place.y, d: place.y, bias: 0 }, 1, 0);
       });
-    const result = report(bytes, ...ours, time(count, theirs, 0, false));
+    const result = report(bytes, ...ours, time(count, theirs, false));
     release();
     return result;
   }
@@ -153,7 +147,7 @@ export function kernelTimes(
       });
       run.launch(kernel, made.grid, made.block[0], args);
     };
-    const [overlapping, apart] = [true, false].map((overlap) => time(count, launch, 0, overlap)) as [number, number];
+    const [overlapping, apart] = [true, false].map((overlap) => time(count, launch, overlap)) as [number, number];
     release();
     return report((bytes / capacity) * length, overlapping, apart);
   }

@@ -233,6 +233,9 @@ export interface CachedAttentionLaunch extends KernelLaunch {
   readonly arrivals: number;
 }
 
+/** Batches of rows that a block takes at least: to merge two blocks' sums costs as much as several. */
+const LEAST_BATCHES = 4;
+
 /** (q, kNew, vNew, kCache, vCache, lengths, cosines, sines) → out, with `partials` and `arrivals` beside. */
 export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER): CachedAttentionLaunch {
   const { dtype, batch, heads, kvHeads, width, capacity, scale, turn = false, states = false } = shape;
@@ -240,26 +243,29 @@ export function cachedAttentionLaunch(shape: CachedAttentionShape, card = HOPPER
   const { vector, lanes } = teamOf(shape);
   if (lanes > 32) throw new Error(`cached attention on CUDA: heads of ${width} ${dtype} are too wide`);
   const group = heads / kvHeads;
-  const rowsAtOnce = (128 / lanes) * 4;
   // Heads share the rows they read where caches outgrow the second-level cache, fewer where that leaves multiprocessors
   // without work; else each head reads them from there, which is quicker (docs/log.md).
-  const mostSplits = Math.min(32, Math.ceil(capacity / rowsAtOnce));
-  const idle = (together: number) => (batch * heads * mostSplits) / together < card.multiprocessors;
   const cacheBytes = 2 * batch * kvHeads * capacity * width * (dtype === 'f32' ? 4 : 2);
+  const divided = (served: number) => {
+    const blocks = batch * (heads / served);
+    const threads = blocks < 4 * card.multiprocessors ? 256 : 128;
+    const mostSplits = Math.min(32, Math.ceil(capacity / (LEAST_BATCHES * (threads / lanes) * 4)));
+    // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
+    const splits = Math.max(1, Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)));
+    return { blocks, threads, splits, idle: blocks * mostSplits < card.multiprocessors };
+  };
   let served = cacheBytes > card.l2Bytes ? divisor(group, 8) : 1;
-  while (served > 1 && idle(served)) served = divisor(group, served - 1);
-  const blocks = batch * (heads / served);
-  // Twice two blocks on every multiprocessor, so that long sequences share with short ones; at most 32 to merge.
-  const splits = Math.max(1, Math.min(mostSplits, Math.ceil((4 * card.multiprocessors) / blocks)));
+  while (served > 1 && divided(served).idle) served = divisor(group, served - 1);
+  const { blocks, threads, splits } = divided(served);
   return {
     sources: ['cached_attention.cu'],
     macros: {
       ...{ STORAGE: storage, HEAD_DIM: width, GROUP: served, VECTOR: vector, LANES: lanes },
-      ...{ TURN: Number(turn), STATES: Number(states) },
+      ...{ TURN: Number(turn), STATES: Number(states), THREADS: threads, LEAST: LEAST_BATCHES },
     },
     kernel: 'cached_attention',
     grid: [splits, heads / served, batch],
-    block: [128, 1, 1],
+    block: [threads, 1, 1],
     shared: 0,
     args: [
       ...tensors('q', 'kNew', 'vNew', 'kCache', 'vCache', 'lengths', 'cosines', 'sines'),

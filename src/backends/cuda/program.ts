@@ -142,6 +142,7 @@ export class CudaProgram implements Executable {
       to: (value) => this.address(value),
       rowStride: (value) => this.plan.homes.get(value)?.rowStride ?? null,
       scratch,
+      sharedBytes: driver.info.sharedBytes,
       table: (bytes) => {
         const pointer = driver.allocate(bytes.length, step.label);
         driver.upload(pointer, bytes);

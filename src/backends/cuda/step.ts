@@ -29,6 +29,8 @@ export interface Enqueuer {
   /** how far apart the rows of a written matrix lie, when it lies within another; else null */
   rowStride(value: Value): number | null;
   readonly scratch: Pointer;
+  /** shared memory that a block may have */
+  readonly sharedBytes: number;
   /** bytes that lie on the device from before the first run */
   table(bytes: Buffer): Pointer;
   launch(

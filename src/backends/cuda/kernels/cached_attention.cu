@@ -5,10 +5,11 @@
 // `arrivals` i32 [B, H / GROUP] is 0 before the first launch, and each launch leaves it so.
 // TURN first turns q and the new k by the angles whose cosines and sines [B, d / 2] are given, and writes the new row into
 // the caches behind the rows that they hold. It wants HEAD_DIM = LANES · VECTOR.
-// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR), TURN,
-// STATES (no kernel in front of this one writes the lengths or rows that the caches hold, which are then read early).
-constexpr int THREADS = 128, TEAMS = THREADS / LANES, BATCH = 4; // rows a team has in flight
-constexpr int PARTIAL = HEAD_DIM + 2;                            // sums, then the maximum and the total
+// Macros: STORAGE, HEAD_DIM, GROUP (query heads a block serves), VECTOR, LANES (a power of two ≥ HEAD_DIM / VECTOR), THREADS,
+// LEAST (batches of rows a block takes at least), TURN, STATES (no kernel in front of this one writes the lengths or rows
+// that the caches hold, which are then read early).
+constexpr int TEAMS = THREADS / LANES, BATCH = 4; // rows a team has in flight
+constexpr int PARTIAL = HEAD_DIM + 2;             // sums, then the maximum and the total
 constexpr float LOG2E = 1.4426950408889634f;
 
 /** A lane's elements of a row; zeros on lanes beyond its end. */
@@ -94,10 +95,10 @@ extern "C" __global__ void __launch_bounds__(THREADS)
   const int kv = part / blocksPerKey;
   if (!STATES) waitForPrevious();
   const int length = lengths[batch];
-  // Each block takes a whole number of batches, so that a short sequence keeps few blocks busy.
+  // Each block takes a whole number of batches, and several, so that a short sequence has nothing to merge.
   constexpr int STEP = TEAMS * BATCH;
   const int splits = gridDim.x;
-  const int perBlock = max(1, (length + splits * STEP - 1) / (splits * STEP)) * STEP;
+  const int perBlock = max(LEAST, (length + splits * STEP - 1) / (splits * STEP)) * STEP;
   const int active = max(1, (length + perBlock - 1) / perBlock);
   if (split >= active) return;
 
@@ -115,8 +116,8 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     }
   };
   if (first < end) load(first);
+  letNextBegin(); // to fetch what it may, long before this one has ended
   if (STATES) waitForPrevious();
-  letNextBegin();
 
   float queries[GROUP][VECTOR];
 #pragma unroll

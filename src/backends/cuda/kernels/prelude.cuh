@@ -121,6 +121,13 @@ __device__ __forceinline__ uint4 loadOnce16(const void *from) {
 #endif
 }
 
+/** Brings what is read later into the second-level cache. */
+__device__ __forceinline__ void prefetch(const void *at) {
+#ifndef TEXLENS_EMULATED
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
+#endif
+}
+
 // ---- kernels that overlap: one launched as dependent may begin before the one in front of it has ended ----
 /** Waits until the kernels before have ended and all they wrote is seen; nothing that they write may be read earlier. */
 __device__ __forceinline__ void waitForPrevious() {
@@ -157,12 +164,12 @@ static inline void emulatedCopyAsync(void *shared, const void *global, int bytes
 __device__ __forceinline__ unsigned sharedAddress(const void *p) { return (unsigned)__cvta_generic_to_shared(p); }
 #endif
 
-/** Begins a copy of 16 bytes; writes zeros where there is nothing to copy. */
+/** Begins a copy of 16 bytes, which also brings the 128 around them nearer; writes zeros where there is nothing to copy. */
 __device__ __forceinline__ void copyAsync16(void *shared, const void *global, bool present = true) {
 #ifdef TEXLENS_EMULATED
   emulatedCopyAsync(shared, present ? global : nullptr, 16);
 #else
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(sharedAddress(shared)), "l"(global),
                "r"(present ? 16 : 0)
                : "memory");
 #endif

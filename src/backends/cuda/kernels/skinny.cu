@@ -3,13 +3,14 @@
 // NORM multiplies x by `norm` [K] first and every row's sums by its rsqrt(mean(x²) + eps), which is the RMS norm of x;
 // GATED makes y = silu(x·aᵀ) · x·bᵀ of the weights a and b.
 //
-// A warp makes TILES tiles of 8 columns for all rows over its share of K, which SPLIT warps of a block and SHARES blocks
-// divide. The order of a sum's terms is free, so each lane takes 16 bytes of a row as they lie: of every 32 elements lane
-// 4·g + t holds 8t … 8t + 7 of row g, which are the pieces of two steps along K for w and for x alike. Weights stream
-// through a ring of AHEAD chunks in shared memory, of which a lane reads what it copied itself, so that no barrier is
-// needed; with STATES the first of them are on their way before the kernel in front has ended.
-// Macros: O (y and c), ROWS (M), TILES (even when GATED), SPLIT, SHARES, AHEAD, NORM, GATED, STATES (w, bias and norm are
-// states that no kernel of the program writes).
+// A warp makes TILES tiles of 8 columns for all rows over its share of K, which SPLIT warps of a block divide. The order of a
+// sum's terms is free, so each lane takes 16 bytes of a row as they lie: of every 32 elements lane 4·g + t holds 8t … 8t + 7
+// of row g, which are the pieces of two steps along K for w and for x alike. Weights stream through a ring of AHEAD chunks
+// in shared memory, of which a lane reads what it copied itself, so that no barrier is needed; with STATES the first of
+// them are on their way before the kernel in front has ended. STAGED keeps x, by the norm's weight, in shared memory: to
+// load and to weigh it anew for every tile costs more instructions than the products.
+// Macros: O (y and c), ROWS (M), TILES (even when GATED), WARPS (of a block), SPLIT, AHEAD, STAGED, NORM (wants STAGED),
+// GATED, STATES (w, bias and norm are states that no kernel of the program writes).
 
 struct Weight {
   const bf16 *w, *bias;
@@ -18,30 +19,17 @@ struct Weight {
   int columns;
 };
 
-constexpr int WARPS = 8, GROUPS = WARPS / SPLIT, PAIRS = (ROWS + 15) / 16, PADDED = (ROWS + 7) / 8 * 8;
+constexpr int GROUPS = WARPS / SPLIT, PAIRS = (ROWS + 15) / 16, PADDED = (ROWS + 7) / 8 * 8;
 constexpr bool HIGH = ROWS > 8; // rows 8 … 15 of a pair exist
 constexpr int MADE = GATED ? TILES / 2 : TILES, COLUMNS = GROUPS * MADE * 8; // columns of y of a block
+constexpr int TOGETHER = ROWS < WARPS ? WARPS / ROWS : 1;                    // warps that stage a row
 
 /** A warp's shared memory: its ring, and then its sums. */
 constexpr int REGION = TILES * (AHEAD * 512 > PADDED * 32 ? AHEAD * 512 : PADDED * 32);
 
-/** Eight elements of a row of x from k on; zeros where there are none. */
+/** Eight elements of a row from k on; zeros where there are none. */
 __device__ __forceinline__ uint4 partOf(const bf16 *x, int row, int k, int depth) {
   return row < ROWS && k < depth ? *reinterpret_cast<const uint4 *>(x + (size_t)row * depth + k) : make_uint4(0, 0, 0, 0);
-}
-
-/** What a lane holds of x, and of the norm's weight, in 32 elements along K. */
-struct Chunk {
-  uint4 rows[PAIRS][2], norm;
-};
-__device__ __forceinline__ void load(Chunk &to, const bf16 *x, const bf16 *norm, int k, int depth) {
-  const int g = threadIdx.x % 32 / 4;
-  if (NORM) to.norm = partOf(norm, 0, k, depth);
-#pragma unroll
-  for (int p = 0; p < PAIRS; p++) {
-    to.rows[p][0] = partOf(x, p * 16 + g, k, depth);
-    to.rows[p][1] = HIGH ? partOf(x, p * 16 + 8 + g, k, depth) : make_uint4(0, 0, 0, 0);
-  }
 }
 
 /** Two elements by two of the norm's weights; their squares are added up. */
@@ -50,21 +38,39 @@ __device__ __forceinline__ unsigned weighed(unsigned x, unsigned w, float &squar
   squares += a * a + b * b;
   return packBf16(a * lowBf16(w), b * highBf16(w));
 }
-__device__ __forceinline__ uint4 weighed(uint4 x, uint4 w, float &squares) {
-  return make_uint4(weighed(x.x, w.x, squares), weighed(x.y, w.y, squares), weighed(x.z, w.z, squares),
-                    weighed(x.w, w.w, squares));
+
+/** Puts x [ROWS, 32 · chunks] into shared memory, zeros behind K. */
+__device__ __forceinline__ void stage(bf16 *to, int stride, const bf16 *x, const bf16 *norm, int chunks, int depth,
+                                      float (&squaresOf)[ROWS][TOGETHER]) {
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int row = warp / TOGETHER; row < ROWS; row += WARPS / TOGETHER) {
+    float squares = 0;
+#pragma unroll 4
+    for (int piece = warp % TOGETHER * 32 + lane; piece < 4 * chunks; piece += TOGETHER * 32) {
+      uint4 v = partOf(x, row, piece * 8, depth);
+      if (NORM) {
+        const uint4 w = partOf(norm, 0, piece * 8, depth);
+        v = make_uint4(weighed(v.x, w.x, squares), weighed(v.y, w.y, squares), weighed(v.z, w.z, squares),
+                       weighed(v.w, w.w, squares));
+      }
+      *reinterpret_cast<uint4 *>(to + row * stride + piece * 8) = v;
+    }
+    if (NORM) {
+      squares = warpSum(squares);
+      if (lane == 0) squaresOf[row][warp % TOGETHER] = squares;
+    }
+  }
 }
 
-extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
+extern "C" __global__ void __launch_bounds__(WARPS * 32, WARPS > 8 ? 1 : ROWS > 16 ? 2 : 3)
     skinny(const bf16 *x, const bf16 *norm, Weight a, Weight b, Weight d, int first, int second, int depth, float alpha,
-           float eps, float *partials, int *arrivals) {
+           float eps) {
   extern __shared__ __align__(16) unsigned char memory[];
-  __shared__ float squaresOf[SPLIT][PADDED];
-  __shared__ bool lastToArrive;
+  __shared__ float squaresOf[ROWS][TOGETHER];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int group = warp / SPLIT, share = warp % SPLIT;
-  const int chunks = (depth + 31) / 32, perWarp = (chunks + SPLIT * SHARES - 1) / (SPLIT * SHARES);
-  const int from = ((int)blockIdx.y * SPLIT + share) * perWarp, end = min(chunks, from + perWarp);
+  const int chunks = (depth + 31) / 32, perWarp = (chunks + SPLIT - 1) / SPLIT;
+  const int from = share * perWarp, end = min(chunks, from + perWarp);
 
   // This lane's row of every tile.
   const bf16 *rows[TILES];
@@ -76,7 +82,10 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     const int n = (GATED ? tile / 2 : tile - (isFirst ? 0 : isSecond ? first : second)) * 8 + g;
     present[i] = n < (isFirst ? a.columns : isSecond ? b.columns : d.columns);
     rows[i] = (isFirst ? a.w : isSecond ? b.w : d.w) + (size_t)n * depth;
+    const bf16 *bias = isFirst ? a.bias : isSecond ? b.bias : d.bias;
+    if (STATES && bias && present[i] && t == 0) prefetch(bias + n);
   }
+  if (STATES && NORM && threadIdx.x * 64 < depth) prefetch(norm + threadIdx.x * 64);
   unsigned char *const ring = memory + warp * REGION + lane * 16;
   const auto fetch = [&](int chunk, int slot) {
     const int k = chunk * 32 + t * 8;
@@ -89,15 +98,36 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
   if (!STATES) waitForPrevious();
 #pragma unroll
   for (int r = 0; r < AHEAD; r++) fetch(from + r, r);
+  letNextBegin(); // to fetch what it may, long before this one has ended
   if (STATES) waitForPrevious();
-  letNextBegin();
 
-  float sums[PAIRS][TILES][4] = {}, squares[PAIRS][2] = {};
-  Chunk next;
-  load(next, x, norm, from * 32 + t * 8, depth);
+  bf16 *const staged = reinterpret_cast<bf16 *>(memory + WARPS * REGION);
+  const int stride = (chunks | 1) * 32; // so that a load of eight lanes meets every bank once
+  if (STAGED) {
+    stage(staged, stride, x, norm, chunks, depth, squaresOf);
+    __syncthreads();
+  }
+  const auto xOf = [&](int row, int chunk) {
+    const int k = chunk * 32 + t * 8;
+    // Rows that do not exist make sums that nobody reads.
+    return STAGED ? *reinterpret_cast<const uint4 *>(staged + min(row, ROWS - 1) * stride + k) : partOf(x, row, k, depth);
+  };
+
+  float sums[PAIRS][TILES][4] = {};
+  uint4 next[PAIRS][2] = {};
+  const auto load = [&](int chunk) {
+#pragma unroll
+    for (int p = 0; p < PAIRS; p++) {
+      next[p][0] = xOf(p * 16 + g, chunk);
+      if (HIGH) next[p][1] = xOf(p * 16 + 8 + g, chunk);
+    }
+  };
+  if (from < end) load(from);
   for (int chunk = from, slot = 0; chunk < end; chunk++) {
-    Chunk now = next;
-    load(next, x, norm, chunk + 1 < end ? (chunk + 1) * 32 + t * 8 : depth, depth);
+    uint4 now[PAIRS][2];
+#pragma unroll
+    for (int p = 0; p < PAIRS; p++) now[p][0] = next[p][0], now[p][1] = next[p][1];
+    load(min(chunk + 1, end - 1));
     copyAsyncWait<AHEAD - 1>();
     uint4 w[TILES];
 #pragma unroll
@@ -106,11 +136,7 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     slot = slot + 1 == AHEAD ? 0 : slot + 1;
 #pragma unroll
     for (int p = 0; p < PAIRS; p++) {
-      uint4 low = now.rows[p][0], high = now.rows[p][1];
-      if (NORM) {
-        low = weighed(low, now.norm, squares[p][0]);
-        if (HIGH) high = weighed(high, now.norm, squares[p][1]);
-      }
+      const uint4 low = now[p][0], high = now[p][1];
       const unsigned even[4] = {low.x, high.x, low.y, high.y}, odd[4] = {low.z, high.z, low.w, high.w};
 #pragma unroll
       for (int i = 0; i < TILES; i++) {
@@ -135,12 +161,6 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
         float *to = parts(warp) + row * TILES * 8 + i * 8 + 2 * t;
         to[0] = sums[p][i][2 * half], to[1] = sums[p][i][2 * half + 1];
       }
-      if (NORM) {
-        float sum = squares[p][half];
-        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        if (group == 0 && t == 0) squaresOf[share][row] = sum;
-      }
     }
   __syncthreads();
   const auto sumAt = [&](int m, int maker, int column) {
@@ -159,7 +179,8 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     float scale = alpha;
     if (NORM) {
       float sum = 0;
-      for (int s = 0; s < SPLIT; s++) sum += squaresOf[s][m];
+#pragma unroll
+      for (int s = 0; s < TOGETHER; s++) sum += squaresOf[m][s];
       scale *= 1.0f / sqrtf(sum / depth + eps);
     }
     v *= scale;
@@ -170,28 +191,9 @@ extern "C" __global__ void __launch_bounds__(256, ROWS > 16 ? 2 : 3)
     put(weight.y[to], v);
   };
 
-  float *partial = partials + ((size_t)blockIdx.x * SHARES + blockIdx.y) * ROWS * COLUMNS;
-  for (int at = threadIdx.x; at < ROWS * COLUMNS; at += 256) {
+  for (int at = threadIdx.x; at < ROWS * COLUMNS; at += WARPS * 32) {
     const int m = at / COLUMNS, c = at % COLUMNS, maker = c / (MADE * 8), i = c / 8 % MADE;
     const float v = sumAt(m, maker, (GATED ? 2 * i + 1 : i) * 8 + c % 8);
-    if (SHARES > 1) partial[at] = v;
-    else finish(at, v, GATED ? sumAt(m, maker, 2 * i * 8 + c % 8) : 0.0f);
+    finish(at, v, GATED ? sumAt(m, maker, 2 * i * 8 + c % 8) : 0.0f);
   }
-  if (SHARES == 1) return;
-
-  // The last block of these columns to arrive adds the shares up, in their order.
-  __threadfence();
-  __syncthreads();
-  if (threadIdx.x == 0) lastToArrive = atomicAdd(arrivals + blockIdx.x, 1) == SHARES - 1;
-  __syncthreads();
-  if (!lastToArrive) return;
-  __threadfence();
-  for (int at = threadIdx.x; at < ROWS * COLUMNS; at += 256) {
-    float v = 0;
-#pragma unroll
-    for (int s = 0; s < SHARES; s++)
-      v += __ldcg(partials + (((size_t)blockIdx.x * SHARES + s) * ROWS * COLUMNS + at));
-    finish(at, v, 0.0f);
-  }
-  if (threadIdx.x == 0) arrivals[blockIdx.x] = 0;
 }

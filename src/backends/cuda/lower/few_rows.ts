@@ -12,15 +12,19 @@ import { isContiguous, type View } from '../view.ts';
 export const MOST_PRODUCTS = 3;
 /** More rows are cuBLASLt's work. */
 const mostRows = (type: DType): number => (type === 'bf16' ? 64 : 4);
-/** With more rows each block would spend longer on the norm of x than on the product. */
-const MOST_NORMED_ROWS = 16;
+/** Shared memory for a row of x, whose length is such that eight lanes' loads meet every bank once. */
+const stagedBytes = (depth: number): number => (ceil(depth, 32) | 1) * 64;
+/** For all of x: what leaves room for the weights under way. */
+const MOST_STAGED_BYTES = 64 << 10;
+/** Whether skinny.cu keeps x in shared memory. */
+export const canStage = (rows: number, depth: number): boolean => rows * stagedBytes(depth) <= MOST_STAGED_BYTES;
 
-/** Where cuBLASLt was seen to be quicker (docs/log.md): vocabularies, long sums of many rows, large weights of still more. */
+/** Where cuBLASLt was seen to be quicker (docs/log.md): vocabularies, and much x with long sums or large weights. */
 const isWide = (m: number, n: number, k: number): boolean =>
-  n >= 2 ** 16 || (m > 8 && k >= 4096) || (m > MOST_NORMED_ROWS && n * k > 2 ** 22);
+  n >= 2 ** 16 || (!canStage(m, k) && (k >= 4096 || n * k > 2 ** 22));
 
 /** Whether the norm of x, and SwiGLU of two products, can be part of the launch. */
-export const canNorm = (x: View): boolean => x.root.dtype === 'bf16' && x.shape[0]! <= MOST_NORMED_ROWS;
+export const canNorm = (x: View): boolean => x.root.dtype === 'bf16' && canStage(x.shape[0]!, x.shape[1]!);
 export const canGate = (x: View): boolean => x.root.dtype === 'bf16';
 
 /** Few rows that lie side by side, and weights whose rows do, as x [M, K] · w [N, K]ᵀ reads them. */
@@ -60,34 +64,34 @@ export interface FewRows extends Shape {
   }[];
 }
 
-/** Blocks that keep the memory busy: two on every multiprocessor of an H100. */
-const BLOCKS = 264;
-const WARPS = 8;
+/** Of an H100 or H200, for which the work is divided. */
+const MULTIPROCESSORS = 132;
+/** What skinny.cu declares of shared memory is less. */
+const STATIC_SHARED = 1024;
+/** With more of x to stage, one block a multiprocessor does it once for all of its columns. */
+const MOST_STAGED_OFTEN = 24 << 10;
 
 /** How skinny.cu divides the work; see there. */
-function division({ rows, depth, columns, normed, gated }: Shape) {
+function division({ rows, depth, columns, normed, gated }: Shape, sharedBytes: number) {
   const tiles = columns.reduce((sum, n) => sum + ceil(n, 8), 0);
-  // More columns a warp read x less often, which counts where there is much of it.
-  const TILES = gated || rows > 8 || tiles >= 4 * BLOCKS ? 2 : 1;
-  const warps = ceil(tiles, TILES);
-  // Blocks share K where x is long, since each block reads all of the x that it multiplies.
-  const deep = rows > 8 && depth >= 4096 && !normed && !gated;
-  const least = rows > 32 ? BLOCKS / 2 : BLOCKS;
-  const SPLIT = deep ? 2 : ([1, 2, 4].find((split) => ceil(warps * split, WARPS) >= least) ?? 8);
-  const blocks = ceil(warps * SPLIT, WARPS);
-  const chunks = ceil(depth, 32);
-  const SHARES = deep ? Math.max(1, Math.min(8, Math.floor(BLOCKS / blocks))) : 1;
-  const each = ceil(chunks, SPLIT * SHARES);
-  // Some 96 KiB under way on a multiprocessor, which holds three blocks, or two where the sums are many.
-  const AHEAD = Math.min(each, rows > 16 ? 6 : 8 / TILES);
-  const macros = { ROWS: rows, TILES, SPLIT, SHARES, AHEAD, NORM: +normed, GATED: +gated };
-  const shared = WARPS * TILES * Math.max(512 * AHEAD, 32 * 8 * ceil(rows, 8));
-  const made = (WARPS / SPLIT) * (gated ? TILES / 2 : TILES) * 8;
-  return { macros, blocks, shared, partialBytes: SHARES > 1 ? blocks * SHARES * rows * made * 4 : 0 };
+  const staged = canStage(rows, depth) ? rows * stagedBytes(depth) : 0;
+  // More tiles a warp read x less often, which counts where there is much of it.
+  const TILES = gated || rows > 8 || tiles >= 8 * MULTIPROCESSORS ? 2 : 1;
+  const units = ceil(tiles, TILES);
+  let [WARPS, SPLIT] = [8, 8];
+  if (staged > MOST_STAGED_OFTEN) {
+    const each = Math.min(18, ceil(units, MULTIPROCESSORS));
+    SPLIT = [8, 4, 2].find((split) => each * split <= 24) ?? 1;
+    WARPS = each * SPLIT;
+  } else SPLIT = [1, 2, 4].find((split) => ceil(units * split, WARPS) >= 4 * MULTIPROCESSORS) ?? 8;
+  // What is under way when the kernel in front ends need not be waited for; more would leave room for fewer blocks.
+  const most = WARPS > 8 ? 4 : TILES === 1 && rows <= 16 ? 16 : 6;
+  const shared = (ahead: number) => WARPS * TILES * Math.max(512 * ahead, 256 * ceil(rows, 8)) + staged;
+  let AHEAD = Math.min(ceil(ceil(depth, 32), SPLIT), most);
+  while (AHEAD > 1 && shared(AHEAD) > sharedBytes - STATIC_SHARED) AHEAD--;
+  const macros = { ROWS: rows, TILES, WARPS, SPLIT, AHEAD, STAGED: +(staged > 0), NORM: +normed, GATED: +gated };
+  return { macros, blocks: ceil(units * SPLIT, WARPS), shared: shared(AHEAD) };
 }
-
-/** Working memory of the launch. */
-export const fewRowsScratch = (shape: Shape): number => (shape.type === 'bf16' ? division(shape).partialBytes : 0);
 
 export function enqueueFewRows(run: Enqueuer, products: FewRows): void {
   const { type, x, depth, alpha, columns } = products;
@@ -99,14 +103,13 @@ export function enqueueFewRows(run: Enqueuer, products: FewRows): void {
     enqueueGemv(run, products, weights);
     return;
   }
-  const { macros, blocks, shared } = division(products);
+  const { macros, blocks, shared } = division(products, run.sharedBytes);
   const first = ceil(columns[0]!, 8);
   const second = first + ceil(columns[1] ?? 0, 8);
-  const arrivals = macros.SHARES > 1 ? run.table(Buffer.alloc(blocks * 4)) : 0;
-  const sizes = [i(first), i(second), i(depth), f(alpha), f(products.eps), p(run.scratch), p(arrivals)];
+  const sizes = [i(first), i(second), i(depth), f(alpha), f(products.eps)];
   const defines = { O: C_TYPE[products.out], STATES: +products.states, ...macros };
   const made = kernelOf(['skinny.cu'], 'skinny', defines, shared);
-  run.launch(waiting(made), [blocks, macros.SHARES, 1], 256, [p(x), p(products.norm), ...weights, ...sizes]);
+  run.launch(waiting(made), blocks, macros.WARPS * 32, [p(x), p(products.norm), ...weights, ...sizes]);
 }
 
 /** About the warps that run at once. */
@@ -148,7 +151,7 @@ export const fewRows = ({ alpha, eps, gated, biases, accumulate, states }: FewRo
     ...{ normed: norm !== undefined, gated },
   };
   return {
-    scratch: fewRowsScratch(shape),
+    scratch: 0,
     enqueue(run: Enqueuer) {
       const at = (view: View | undefined): Pointer => (view ? run.at(view) : 0);
       const weights = products.map(({ w, bias }, n) => {

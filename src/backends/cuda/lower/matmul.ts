@@ -6,7 +6,7 @@ import type { MatmulShape, MatmulType } from '../ffi/cublaslt.ts';
 import type { MatmulSumAttrs } from '../items.ts';
 import type { Enqueuer, Lowered } from '../step.ts';
 import { reshapeView, rowStride, transposeView, type View } from '../view.ts';
-import { enqueueFewRows, fewRowsScratch, isFewRows } from './few_rows.ts';
+import { enqueueFewRows, isFewRows } from './few_rows.ts';
 
 /** How cuBLASLt reads a matrix view: rows that lie `ld` apart, or columns that do when it is transposed. */
 interface Operand {
@@ -82,11 +82,6 @@ function fewRowsOf({ transA, transB }: MatmulSumAttrs, views: readonly View[], o
 }
 
 export const matmulSum = (attrs: MatmulSumAttrs, { views, outputs: [out] }: Lowered) => ({
-  scratch: Math.max(
-    ...attrs.alpha.map((_, t) => {
-      const few = fewRowsOf(attrs, views, out!, t);
-      return few ? fewRowsScratch(few) : 0;
-    }),
-  ),
+  scratch: 0,
   enqueue: (run: Enqueuer) => enqueueProducts(run, attrs, views, out!),
 });
