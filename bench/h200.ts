@@ -23,6 +23,8 @@ const TRAINING: Record<string, Omit<BenchSettings, 'steps' | 'warmup'> & { peer:
   tutorial: { perStep: 16, cached: false, recompute: false, peer: 'seed' },
   best64: { perStep: 64, cached: false, recompute: false, peer: 'big' },
   cached64: { perStep: 64, cached: true, recompute: false, peer: 'big' },
+  best128: { perStep: 128, cached: false, recompute: false, peer: 'big' },
+  cached128: { perStep: 128, cached: true, recompute: false, peer: 'big' },
 };
 const GENERATION: Record<string, { batch: number; peer: string | null }> = {
   decode1: { batch: 1, peer: 'gen1' },

@@ -1,10 +1,12 @@
 // Optimiser steps of LoRA on the 2B shape: samples a second, step time, device memory, model FLOPs utilisation.
 import { execFileSync } from 'node:child_process';
 import type { Backend } from '../../src/backends/contract.ts';
+import { sizeOf } from '../../src/graph/types.ts';
 import { initLora, loraParameters, loraSpec } from '../../src/models/qwen2_vl/adapter.ts';
 import type { EncodedSample } from '../../src/models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { pack, type SampleSize } from '../../src/models/qwen2_vl/packing.ts';
+import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
 import type { Bucket } from '../../src/models/qwen2_vl/programs.ts';
 import { sizeOfSample } from '../../src/train/dataset.ts';
 import { memoryNeed } from '../../src/train/memory.ts';
@@ -33,6 +35,8 @@ export interface TrainingResult {
   readonly tokensPerSecond: number;
   readonly stepMs: number;
   readonly tokens: number;
+  /** of 790 TFLOP/s, what the products that LoRA needs come to */
+  readonly utilisation: number;
   /** device memory in use while it trains, GiB, all that the card holds */
   readonly memoryGiB: number;
   /** what the plan says that the tensors take, GiB */
@@ -99,10 +103,34 @@ export async function benchTraining(
     tokensPerSecond: samplesPerSecond * meanTokens,
     stepMs,
     tokens: bucket.tokens,
+    utilisation: (samplesPerSecond * flopsOfSample(config, sizes, cached)) / PEAK,
     memoryGiB,
     plannedGiB,
     losses,
   };
+}
+
+/** Operations a second of large bf16 products on an H200, as measured. */
+const PEAK = 790e12;
+
+/**
+ * Operations of a sample's products in the mean: forwards, and backwards to what lies before them, for frozen weights have
+ * no gradient; LoRA's two ways and its gradients; the head for label tokens. Attention and padding count nothing.
+ */
+function flopsOfSample(config: Qwen2VLConfig, sizes: readonly SampleSize[], cached: boolean): number {
+  const weights = (holds: (name: string) => boolean) =>
+    parameters(config)
+      .filter(({ name, shape }) => shape.length > 1 && holds(name))
+      .reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const mean = (of: (size: SampleSize) => number) => sizes.reduce((sum, size) => sum + of(size), 0) / sizes.length;
+  const adapter = loraParameters(config, loraSpec(config, LORA)).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  const merger = weights((name) => name.includes('merger'));
+  const tower = weights((name) => name.startsWith('visual')) - merger;
+  const text = mean(({ tokens }) => tokens) * (4 * weights((name) => name.includes('layers')) + 6 * adapter);
+  const head = mean(({ labels }) => labels) * 4 * config.text.vocabSize * config.text.hiddenSize;
+  const patches = mean(({ images }) => images.reduce((sum, n) => sum + n, 0));
+  const image = patches * 2 * (tower + merger / config.vision.mergeSize ** 2);
+  return text + head + (cached ? 0 : image);
 }
 
 /** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch; one image a vision row. */
