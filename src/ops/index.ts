@@ -33,6 +33,7 @@ import { reshapeOp } from './reshape.ts';
 import { rmsNormOp } from './rms_norm.ts';
 import { rmsNormGradOp } from './rms_norm_grad.ts';
 import { ropeOp } from './rope.ts';
+import { sampledChoiceOp } from './sampled_choice.ts';
 import { scatterAddRowsOp } from './scatter_add_rows.ts';
 import { selectOp } from './select.ts';
 import { sigmoidOp } from './sigmoid.ts';
@@ -45,6 +46,7 @@ import { sumOfSquaresOp } from './sum_of_squares.ts';
 import { swigluOp } from './swiglu.ts';
 import { swigluGradOp } from './swiglu_grad.ts';
 import { transposeOp } from './transpose.ts';
+import { uniformOp } from './uniform.ts';
 
 export const ops = {
   adamw: adamwOp,
@@ -81,6 +83,7 @@ export const ops = {
   rms_norm: rmsNormOp,
   rms_norm_grad: rmsNormGradOp,
   rope: ropeOp,
+  sampled_choice: sampledChoiceOp,
   scatter_add_rows: scatterAddRowsOp,
   select: selectOp,
   sigmoid: sigmoidOp,
@@ -93,6 +96,7 @@ export const ops = {
   swiglu: swigluOp,
   swiglu_grad: swigluGradOp,
   transpose: transposeOp,
+  uniform: uniformOp,
 } as const;
 
 export type OpName = keyof typeof ops;

@@ -15,6 +15,9 @@ export function foldKey(...parts: number[]): number {
   return key;
 }
 
+/** The 32 unsigned bits that a key's sequence has at a counter. */
+export const bitsAt = (key: number, counter: number): number => mix32((key ^ mix32(counter + 0x85ebca6b)) >>> 0);
+
 /** A sequential generator over the counter-based bits; `state` can be read and restored. */
 export class Random {
   private counter = 0;
@@ -24,7 +27,7 @@ export class Random {
   }
   /** 32 unsigned bits. */
   bits(): number {
-    return mix32((this.key ^ mix32(this.counter++ + 0x85ebca6b)) >>> 0);
+    return bitsAt(this.key, this.counter++);
   }
   /** A float in [0, 1). */
   float(): number {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { Driver, Handle } from './ffi/driver.ts';
 import type { Compiler } from './ffi/nvrtc.ts';
 
-export type KernelFile = 'gemv' | 'greedy' | 'norm' | 'reduce' | 'rows' | 'loss' | 'optimizer';
+export type KernelFile = 'gemv' | 'greedy' | 'norm' | 'reduce' | 'rows' | 'loss' | 'optimizer' | 'sampling';
 
 /** A kernel to launch: its text, with the macros it is compiled under, and its name in it. */
 export interface Kernel {

@@ -14,6 +14,7 @@ import { matmulSum } from './lower/matmul.ts';
 import { layerNorm, layerNormGrad, rmsNorm, rmsNormGrad } from './lower/norm.ts';
 import { type AdamwAttrs, adamwAll, sumOfSquares } from './lower/optimizer.ts';
 import { concat, gatherRows, pad, reduce, rope, scatterAddRows, softmax } from './lower/rows.ts';
+import { sampledChoice } from './lower/sampling.ts';
 import { type Operand, pointwiseKernel, THREADS } from './pointwise.ts';
 import { ceil, type Enqueuer, i, type Lowered, p, type Step } from './step.ts';
 import { readsInPlace, type Unit } from './units.ts';
@@ -57,6 +58,7 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
   rms_norm: rmsNorm,
   rms_norm_grad: rmsNormGrad,
   rope,
+  sampled_choice: sampledChoice,
   scatter_add_rows: scatterAddRows,
   select: 'pointwise',
   sigmoid: 'pointwise',
@@ -69,6 +71,7 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
   swiglu: 'pointwise',
   swiglu_grad: 'pointwise',
   transpose: 'view',
+  uniform: 'pointwise',
 };
 
 const fused: Record<FusedOp, Lowering> = {

@@ -43,6 +43,7 @@ const EXPRESSIONS = {
     const threshold = Math.floor(probability * 2 ** 32);
     return `dropout_keep($i, mix32((unsigned)${tick} ^ $key), ${threshold}u) ? ${float(1 / (1 - probability))} : 0.0f`;
   },
+  uniform: ([key, tick]) => `uniform_at((unsigned)${key}, (unsigned)${tick})`,
 } satisfies Record<string, Expression>;
 
 export type PointwiseOp = keyof typeof EXPRESSIONS;

@@ -2,28 +2,10 @@
 import type { Attrs, Node, Value } from '../../graph/graph.ts';
 import type { DType } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
+import { type AttributeValues, type Lowering, ONNX_TYPE } from './emitter.ts';
 import { attribute, type OnnxAttribute } from './proto.ts';
+import { sampledChoice, uniform } from './sampling.ts';
 
-/** ONNX's codes of element types. */
-export const ONNX_TYPE: Record<DType, number> = { f32: 1, u8: 2, i32: 6, bool: 9, f16: 10, bf16: 16 };
-
-type AttributeValues = Record<string, Parameters<typeof attribute>[1]>;
-
-/** What a lowering can write to. */
-export interface Emitter {
-  /** Adds a node; `outputs` are given or made up, and returned. */
-  node(
-    opType: string,
-    inputs: string[],
-    outputs: string[] | number,
-    attributes?: AttributeValues,
-    domain?: string,
-  ): string[];
-  /** A literal int64 vector. */
-  ints(values: readonly number[]): string;
-}
-
-type Lowering = (emit: Emitter, node: Node, inputs: string[], outputs: string[]) => void;
 const MS = 'com.microsoft';
 
 const plain =
@@ -124,6 +106,7 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
     const [turned] = emit.node('RotaryEmbedding', [flat!, emit.ints([0]), cos!, turn], 1, { num_heads: heads }, MS);
     emit.node('Reshape', [turned!, emit.ints([tokens, heads, width])], outputs, { allowzero: 1 });
   },
+  sampled_choice: sampledChoice,
   // Not ScatterND: with equal ids its threads race, and sums are lost (seen in 1.30). ScatterElements adds in order.
   scatter_add_rows: (emit, node, [values, ids], outputs) => {
     const { shape, dtype } = node.outputs[0] as Value;
@@ -160,6 +143,7 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
   transpose: (emit, node, inputs, outputs) => {
     emit.node('Transpose', inputs, outputs, { perm: attrs<{ perm: number[] }>(node).perm });
   },
+  uniform,
 };
 
 export const decomposed: ReadonlySet<string> = new Set(

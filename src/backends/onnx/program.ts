@@ -3,8 +3,9 @@ import type { Graph, Node, Origin, Value } from '../../graph/graph.ts';
 import type { HostArray, TensorType } from '../../graph/types.ts';
 import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
+import { type Emitter, ONNX_TYPE } from './emitter.ts';
 import { biasedProducts } from './fusion.ts';
-import { type Emitter, gemm, lowerings, ONNX_TYPE, toAttributes } from './lowering.ts';
+import { gemm, lowerings, toAttributes } from './lowering.ts';
 import { encodeModel, type OnnxGraph } from './proto.ts';
 
 /** A dropout mask that the host makes before each run; its tick is an input, a state or a constant. */

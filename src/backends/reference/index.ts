@@ -8,6 +8,7 @@ import { liveNodes } from '../../passes/live.ts';
 import { plannedMemory } from '../../passes/memory_plan.ts';
 import type { Backend, Executable, ProgramMemory, Tensors } from '../contract.ts';
 import { attentions } from './attention.ts';
+import { choices } from './choice.ts';
 import { elementwise } from './elementwise.ts';
 import { checkData, fromHost, toHost } from './host.ts';
 import { type Data, type Kernel, type Kernels, roundTo } from './kernel.ts';
@@ -17,7 +18,7 @@ import { training } from './train.ts';
 
 export type { Data } from './kernel.ts';
 
-export const kernels: Kernels = { ...elementwise, ...shapes, ...linalg, ...attentions, ...training };
+export const kernels: Kernels = { ...elementwise, ...shapes, ...linalg, ...attentions, ...choices, ...training };
 
 export interface ReferenceBackend extends Backend {
   /**

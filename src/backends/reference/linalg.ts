@@ -18,7 +18,7 @@ function rows(
 }
 
 export const linalg: Kernels<
-  'matmul' | 'softmax' | 'greedy_choice' | 'rms_norm' | 'rms_norm_grad' | 'layer_norm' | 'layer_norm_grad' | 'rope'
+  'matmul' | 'softmax' | 'rms_norm' | 'rms_norm_grad' | 'layer_norm' | 'layer_norm_grad' | 'rope'
 > = {
   matmul([a, b], { transA, transB }, [type]) {
     const x = floats(a);
@@ -36,20 +36,6 @@ export const linalg: Kernels<
           out[s * m * n + i * n + j] = sum;
         }
     return [out];
-  },
-
-  greedy_choice([x], _attrs, [token, probability]) {
-    const values = floats(x);
-    const [batch, width] = x!.type.shape as [number, number];
-    const [tokens, probabilities] = [zeros(token!), zeros(probability!)];
-    for (let b = 0; b < batch; b++) {
-      const row = values.subarray(b * width, (b + 1) * width);
-      const max = row.reduce((a, v) => Math.max(a, v), Number.NEGATIVE_INFINITY);
-      const first = row.indexOf(max);
-      tokens[b] = first < 0 ? width - 1 : first;
-      probabilities[b] = 1 / row.reduce((sum, value) => sum + Math.exp(value - max), 0);
-    }
-    return [tokens, probabilities];
   },
 
   softmax([x]) {

@@ -46,7 +46,7 @@ __device__ __forceinline__ float gelu_erf_grad(float x) {
   return 0.5f * (1.0f + erff(0.70710678f * x)) + 0.39894228f * x * expf(-0.5f * x * x);
 }
 
-// ---- counter-based dropout; src/ops/dropout_mask.ts states the numbers ----
+// ---- counter-based randomness; src/ops/dropout_mask.ts and src/ops/uniform.ts state the numbers ----
 __device__ __forceinline__ unsigned mix32(unsigned x) {
   x = (x ^ x >> 16) * 0x7feb352du;
   x = (x ^ x >> 15) * 0x846ca68bu;
@@ -54,6 +54,9 @@ __device__ __forceinline__ unsigned mix32(unsigned x) {
 }
 __device__ __forceinline__ bool dropout_keep(unsigned i, unsigned key, unsigned threshold) {
   return mix32(i * 0x9e3779b9u + key) >= threshold;
+}
+__device__ __forceinline__ float uniform_at(unsigned key, unsigned tick) {
+  return (float)(mix32(key ^ mix32(tick + 0x85ebca6bu)) >> 8) * 5.9604644775390625e-8f; // 2^-24
 }
 
 // ---- sums over the THREADS of a block; every thread receives the result ----

@@ -1,0 +1,53 @@
+// The sampled choice of rows of scores (kernels/sampling.cu).
+import type { SampledChoiceAttrs } from '../../../ops/sampled_choice.ts';
+import { kernel, waiting } from '../kernels.ts';
+import { ceil, type Enqueuer, f, i, type Lowered, p } from '../step.ts';
+
+const CHUNK = 4096;
+/** A score's 32 bits from the highest digit down. */
+const DIGITS = [
+  { shift: 21, bits: 11 },
+  { shift: 10, bits: 11 },
+  { shift: 0, bits: 10 },
+];
+const BINS = 2 ** 11;
+const WEIGHT_BYTES = 8;
+
+export const sampledChoice = (
+  { temperature, topK, topP }: SampledChoiceAttrs,
+  { views: [scores, largest, points], outputs: [token] }: Lowered,
+) => {
+  const [rows, vocabulary] = scores!.shape as [number, number];
+  const chunks = ceil(vocabulary, CHUNK);
+  // Weights first, for they lie at multiples of their size: what digits need, the chunks' masses, and both filters.
+  const [needBytes, chunkBytes] = [rows * WEIGHT_BYTES, rows * chunks * WEIGHT_BYTES];
+  const byCount = topK > 0 && topK < vocabulary;
+  const byMass = topP < 1;
+  return {
+    scratch: needBytes + chunkBytes + 2 * rows * 4,
+    enqueue(run: Enqueuer) {
+      if (rows === 0) return;
+      const need = run.scratch;
+      const masses = need + needBytes;
+      const [countFloor, massFloor] = [masses + chunkBytes, masses + chunkBytes + rows * 4];
+      const arrivals = run.table(Buffer.alloc(rows * 4));
+      const grid = [chunks, rows, 1] as const;
+      const [x, top] = [p(run.at(scores!)), p(run.at(largest!))];
+      const histogram = byCount || byMass ? run.table(Buffer.alloc(rows * BINS * WEIGHT_BYTES)) : 0;
+      const narrow = (floor: number, least: number, count: number) => {
+        for (const { shift, bits } of DIGITS)
+          run.launch(waiting(kernel('sampling', 'narrow', { CHUNK })), grid, 256, [
+            ...[x, top, p(floor), p(least), p(need), p(histogram), p(arrivals)],
+            ...[i(vocabulary), i(shift), i(bits), i(count), f(topP), f(temperature)],
+          ]);
+      };
+      if (byCount) narrow(0, countFloor, topK);
+      if (byMass) narrow(byCount ? countFloor : 0, massFloor, 0);
+      const floor = byMass ? massFloor : byCount ? countFloor : 0;
+      run.launch(waiting(kernel('sampling', 'pick', { CHUNK })), grid, 256, [
+        ...[x, top, p(run.at(points!)), p(floor), p(run.to(token!)), p(masses), p(arrivals)],
+        ...[i(vocabulary), f(temperature)],
+      ]);
+    },
+  };
+};
