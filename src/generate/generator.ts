@@ -5,13 +5,13 @@ import { hostArray, typeName } from '../graph/types.ts';
 import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
-import { type CacheSize, type Choice, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
+import { type CacheSize, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
+import { DRAWING, GREEDY, type SamplingOptions, SEEN } from '../nn/choice.ts';
 import { type LoraSpec, Scope, type ScopeOptions } from '../nn/scope.ts';
-import { Random } from '../shared/random.ts';
+import { foldKey } from '../shared/random.ts';
 import { isLooping } from '../shared/repetition.ts';
 import { cacheFor, packPrompts } from './prompts.ts';
-import { type ChosenToken, chooseToken, GREEDY, isGreedy, type SamplingOptions } from './sampling.ts';
 
 export interface GenerateOptions extends SamplingOptions {
   readonly maxNewTokens: number;
@@ -47,7 +47,7 @@ class Sequence {
     readonly ropeDelta: number,
   ) {}
 
-  take({ token, probability }: ChosenToken, options: GenerateOptions): void {
+  take(token: number, probability: number, options: GenerateOptions): void {
     this.probability += probability;
     this.count++;
     if (options.stopIds.includes(token)) {
@@ -100,20 +100,14 @@ export class Generator {
       return new Sequence(prompt, ropeDelta);
     });
     if (sequences.length === 0) return [];
-    const random = Random.from(options.seed);
-    const choice: Choice = isGreedy(options) ? 'greedy' : 'logits';
-    const vocabulary = this.config.text.vocabSize;
-    const take = ({ logits, token, probability }: Tensors) =>
+    const { temperature, topK, topP, repetitionPenalty } = options;
+    const choice: SamplingOptions = { temperature, topK, topP, repetitionPenalty };
+    const take = ({ token, probability }: Tensors) =>
       sequences.forEach((sequence, b) => {
         if (sequence.stop) return;
-        let chosen: ChosenToken;
-        if (logits) {
-          const row = logits.subarray(b * vocabulary, (b + 1) * vocabulary) as Float32Array;
-          const seen = options.repetitionPenalty === 1 ? [] : [...sequence.prompt.ids, ...sequence.ids];
-          chosen = chooseToken(row, seen, options, random);
-        } else chosen = { token: token![b] as number, probability: probability![b] as number };
-        sequence.take(chosen, options);
-        if (sequence.stop !== 'stop_token') onToken?.(b, chosen.token);
+        const chosen = token![b] as number;
+        sequence.take(chosen, probability![b] as number, options);
+        if (sequence.stop !== 'stop_token') onToken?.(b, chosen);
       });
 
     const longest = Math.max(...prompts.map((prompt) => prompt.ids.length));
@@ -123,27 +117,23 @@ export class Generator {
     const { batch } = first;
     let cache = first;
     this.resizeCache(cache, 0);
+    this.beginChoosing(prompts, batch, options);
     take(await this.prefill(prompts, cache, filled, choice));
-    const running = () => sequences.filter((sequence) => !sequence.stop);
-    if (choice === 'greedy') this.beginDecoding(sequences, batch);
-    for (let made = 1; running().length > 0; ) {
+    const running = () => sequences.some((sequence) => !sequence.stop);
+    this.beginDecoding(sequences, batch);
+    for (let made = 1; running(); ) {
       const cached = longest + made - 1;
       if (cached >= cache.length) {
         const { length } = cache;
         cache = { batch, length: 2 * length };
         this.resizeCache(cache, length);
       }
-      if (choice === 'greedy') {
-        const steps = Math.min(cache.length - cached, options.maxNewTokens - made);
-        await this.stepOn(cache, steps, (result) => {
-          take(result);
-          return running().length > 0;
-        });
-        made += steps;
-      } else {
-        take(await this.step(sequences, cache));
-        made++;
-      }
+      const steps = Math.min(cache.length - cached, options.maxNewTokens - made);
+      await this.stepOn(cache, choice, steps, (result) => {
+        take(result);
+        return running();
+      });
+      made += steps;
     }
     return sequences.map((sequence) => sequence.result());
   }
@@ -153,7 +143,7 @@ export class Generator {
     prompts: readonly EncodedSample[],
     cache: CacheSize,
     filled: number,
-    choice: Choice,
+    choice: SamplingOptions,
   ): Promise<Tensors> {
     const { bucket, placed } = packPrompts(prompts, this.config.vision.mergeSize ** 2);
     const program = await this.program(
@@ -170,25 +160,28 @@ export class Generator {
     return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
   }
 
-  /** One step whose tokens the host chooses from the logits. */
-  private async step(sequences: readonly Sequence[], cache: CacheSize): Promise<Tensors> {
-    const { batch } = cache;
-    const program = await this.program(
-      `decode logits ${JSON.stringify(cache)}`,
-      (scope) => decode(scope, this.config, cache, 'logits'),
-      true,
-    );
-    const [ids, lengths] = [new Int32Array(batch), new Int32Array(batch)];
-    const positions = new Int32Array(batch);
-    sequences.forEach((sequence, b) => {
-      ids[b] = sequence.ids.at(-1) ?? 0;
-      lengths[b] = sequence.prompt.ids.length + Math.max(0, sequence.ids.length - 1);
-      positions[b] = (lengths[b] as number) + sequence.ropeDelta;
-    });
-    return program.run({ ids, positions, lengths });
+  /** Sets the states that choices go by beside the logits. */
+  private beginChoosing(
+    prompts: readonly EncodedSample[],
+    batch: number,
+    { temperature, repetitionPenalty, seed }: GenerateOptions,
+  ): void {
+    if (temperature > 0) {
+      const keys = Int32Array.from({ length: batch }, (_, b) => foldKey(seed, b));
+      this.backend.setState(DRAWING.keys, { dtype: 'i32', shape: [batch] }, keys);
+      this.backend.setState(DRAWING.count, { dtype: 'i32', shape: [] }, Int32Array.of(0));
+    }
+    if (repetitionPenalty !== 1) {
+      const { vocabSize } = this.config.text;
+      const seen = new Uint8Array(batch * vocabSize);
+      prompts.forEach(({ ids }, b) => {
+        for (const id of ids) seen[b * vocabSize + id] = 1;
+      });
+      this.backend.setState(SEEN, { dtype: 'bool', shape: [batch, vocabSize] }, seen);
+    }
   }
 
-  /** Sets the states that greedy decoding goes on from. */
+  /** Sets the states that decoding goes on from. */
   private beginDecoding(sequences: readonly Sequence[], batch: number): void {
     const set = (name: string, of: (sequence: Sequence) => number) => {
       const data = new Int32Array(batch);
@@ -202,11 +195,16 @@ export class Generator {
     set(DECODING.ropeDelta, ({ ropeDelta }) => ropeDelta);
   }
 
-  /** Up to so many greedy steps while `goOn` says so of each; some are called before the first of them has ended. */
-  private async stepOn(cache: CacheSize, steps: number, goOn: (result: Tensors) => boolean): Promise<void> {
+  /** Up to so many steps while `goOn` says so of each; some are called before the first of them has ended. */
+  private async stepOn(
+    cache: CacheSize,
+    choice: SamplingOptions,
+    steps: number,
+    goOn: (result: Tensors) => boolean,
+  ): Promise<void> {
     const program = await this.program(
-      `decode greedy ${JSON.stringify(cache)}`,
-      (scope) => decode(scope, this.config, cache, 'greedy'),
+      `decode ${JSON.stringify([cache, choice])}`,
+      (scope) => decode(scope, this.config, cache, choice),
       true,
     );
     const called: Promise<Tensors>[] = [];
@@ -273,6 +271,6 @@ export class Generator {
     this.programs.clear();
     for (let layer = 0; layer < this.config.text.layers; layer++)
       for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));
-    for (const name of Object.values(DECODING)) this.backend.deleteState(name);
+    for (const name of [...Object.values({ ...DECODING, ...DRAWING }), SEEN]) this.backend.deleteState(name);
   }
 }

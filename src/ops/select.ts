@@ -28,6 +28,7 @@ export const selectOp: OpDef = {
   samples: [
     { inputs: [bools([3], [1, 0, 1]), normal(3), normal(3)], attrs: {} },
     { inputs: [bools([3, 1], [1, 0, 1]), normal(3, 4), normal()], attrs: {} },
+    { inputs: [bools([4], [1, 1, 0, 0]), bools([4], [1, 0, 1, 0]), bools([], [1])], attrs: {} },
   ],
 };
 

@@ -8,8 +8,9 @@ import { Graph, type Value } from '../../src/graph/graph.ts';
 import { sizeOf, type TensorType } from '../../src/graph/types.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
-import { type Choice, DECODING, decode } from '../../src/models/qwen2_vl/programs.ts';
+import { DECODING, decode } from '../../src/models/qwen2_vl/programs.ts';
 import { cacheName } from '../../src/models/qwen2_vl/text.ts';
+import { GREEDY } from '../../src/nn/choice.ts';
 import { Scope } from '../../src/nn/scope.ts';
 import { add } from '../../src/ops/add.ts';
 import { matmul } from '../../src/ops/matmul.ts';
@@ -102,8 +103,8 @@ describe.skipIf(!cuda.backend)(`what decoding fuses, on ${cuda.title}`, () => {
   };
 
   /** A decoding program; apart, with all that fusion would do away with among its outputs. */
-  function step(batch: number, choice: Choice, apart: boolean): Graph {
-    const graph = decode(new Scope(new Graph(), { precision: 'bf16' }), config, { batch, length: 12 }, choice);
+  function step(batch: number, apart: boolean): Graph {
+    const graph = decode(new Scope(new Graph(), { precision: 'bf16' }), config, { batch, length: 12 }, GREEDY);
     const inner = graph.nodes.filter(({ op }) => apart && ['rms_norm', 'rope', 'swiglu', 'matmul'].includes(op.name));
     inner.forEach(({ outputs: [value] }, n) => {
       graph.output(`inner${n}`, value!);
@@ -144,7 +145,7 @@ describe.skipIf(!cuda.backend)(`what decoding fuses, on ${cuda.title}`, () => {
     const lengths = (b: number) => (b * 5 + 3) % 11;
     const results = [];
     for (const apart of [false, true]) {
-      const graph = step(batch, 'greedy', apart);
+      const graph = step(batch, apart);
       begin(batch, lengths);
       const program = await backend.compile(graph);
       const steps: Tensors[] = [];
@@ -174,7 +175,7 @@ describe.skipIf(!cuda.backend)(`what decoding fuses, on ${cuda.title}`, () => {
   test('a sequence that has filled its cache leaves it as it is', async () => {
     begin(2, (b) => (b === 0 ? 12 : 4));
     const before = backend.getState(cacheName(1, 'k')).data.slice();
-    const program = await backend.compile(step(2, 'greedy', false));
+    const program = await backend.compile(step(2, false));
     await program.run({});
     const after = backend.getState(cacheName(1, 'k')).data;
     const perSequence = after.length / 2;

@@ -119,7 +119,17 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
     const [index] = emit.node('Expand', [column!, emit.ints(from)], 1);
     emit.node('ScatterElements', [zeros!, index!, values!], outputs, { axis: 0, reduction: 'add' });
   },
-  select: plain('Where'),
+  // ONNX Runtime has no Where of booleans.
+  select: (emit, node, [condition, a, b], outputs) => {
+    if (node.outputs[0]!.dtype !== 'bool') {
+      emit.node('Where', [condition!, a!, b!], outputs);
+      return;
+    }
+    const [otherwise] = emit.node('Not', [condition!], 1);
+    const [first] = emit.node('And', [condition!, a!], 1);
+    const [second] = emit.node('And', [otherwise!, b!], 1);
+    emit.node('Or', [first!, second!], outputs);
+  },
   sigmoid: plain('Sigmoid'),
   slice: (emit, node, [x], outputs) => {
     const { starts, ends } = attrs<{ starts: number[]; ends: number[] }>(node);

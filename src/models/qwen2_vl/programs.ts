@@ -1,9 +1,9 @@
 // The programs of Qwen2-VL that the trainer and the generator trace: packed loss, prefill and one decoding step.
 import type { Graph, Value } from '../../graph/graph.ts';
+import { chooseToken, type SamplingOptions } from '../../nn/choice.ts';
 import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { cast } from '../../ops/cast.ts';
-import { greedyChoice } from '../../ops/greedy_choice.ts';
 import { linearCrossEntropy } from '../../ops/linear_cross_entropy.ts';
 import { matmul } from '../../ops/matmul.ts';
 import { maximum } from '../../ops/maximum.ts';
@@ -125,15 +125,19 @@ export function packedLogits(scope: Scope, config: Qwen2VLConfig, bucket: Bucket
   scope.graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
 }
 
-/** What generation reads: the logits [B, V], or of the likeliest tokens `token` i32 [B] and `probability` f32 [B]. */
-export type Choice = 'logits' | 'greedy';
-
-function choose(scope: Scope, config: Qwen2VLConfig, hidden: Value, choice: Choice): Graph {
-  const { graph } = scope;
+/** Outputs of what generation reads: the chosen `token` i32 [B] and its `probability` f32 [B]. */
+function choose(
+  scope: Scope,
+  config: Qwen2VLConfig,
+  hidden: Value,
+  choice: SamplingOptions,
+  latest: Value | null,
+): Value {
   const logits = cast(matmul(hidden, headWeight(scope, config), { transB: true }), 'f32');
-  const outputs = choice === 'logits' ? { logits } : greedyChoice(logits);
-  for (const [name, value] of Object.entries(outputs)) graph.output(name, value);
-  return graph;
+  const { token, probability } = chooseToken(logits, choice, latest);
+  scope.graph.output('token', token);
+  scope.graph.output('probability', probability);
+  return token;
 }
 
 /** The cache of a generating batch. */
@@ -155,45 +159,37 @@ export function prefill(
   bucket: Bucket,
   cache: CacheSize,
   filled: number,
-  choice: Choice,
+  choice: SamplingOptions,
 ): Graph {
   const { graph } = scope;
   const places = graph.input('places', [cache.batch * filled], 'i32');
   const attend = (segments: Value) => fillingAttention(scope, config, segments, bucket.row, places, cache);
   const last = graph.input('last', [cache.batch], 'i32');
-  return choose(scope, config, hiddenStates(scope, config, bucket, attend, last), choice);
+  choose(scope, config, hiddenStates(scope, config, bucket, attend, last), choice, null);
+  return graph;
 }
 
-/** The states, i32 [B], that greedy decoding goes on from: next token, rows cached, and what added gives the position. */
+/** The states, i32 [B], that decoding goes on from: next token, rows cached, and what added gives the position. */
 export const DECODING = { ids: 'decoding.ids', lengths: 'decoding.lengths', ropeDelta: 'decoding.rope_delta' } as const;
 
 /**
- * One decoding step of B sequences. To choose from logits it takes the inputs ids and lengths i32 [B] and positions
- * [1, B]. The greedy step reads and renews the states of `DECODING`, so that one may follow another without the host;
- * a sequence that has filled its cache stays at its last row.
+ * One decoding step of B sequences. It reads and renews the states of `DECODING`, so that one may follow another without
+ * the host; a sequence that has filled its cache stays at its last row.
  */
-export function decode(scope: Scope, config: Qwen2VLConfig, cache: CacheSize, choice: Choice): Graph {
-  return choice === 'greedy' ? decodeOn(scope, config, cache) : decodeFrom(scope, config, cache);
-}
-
-function decodeFrom(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
-  const { graph } = scope;
-  const ids = graph.input('ids', [batch], 'i32');
-  const positions = graph.input('positions', [1, batch], 'i32');
-  const attend = cachingAttention(scope, config, graph.input('lengths', [batch], 'i32'), length);
-  const hidden = decoder(scope, config, embed(scope, config, ids), positions, length, attend);
-  return choose(scope, config, hidden, 'logits');
-}
-
-function decodeOn(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize): Graph {
+export function decode(
+  scope: Scope,
+  config: Qwen2VLConfig,
+  { batch, length }: CacheSize,
+  choice: SamplingOptions,
+): Graph {
   const { graph } = scope;
   const [ids, lengths, delta] = Object.values(DECODING).map((name) => graph.state(name, [batch], 'i32'));
   const positions = reshape(add(lengths!, delta!), [1, batch]);
   const attend = cachingAttention(scope, config, lengths!, length);
   const hidden = decoder(scope, config, embed(scope, config, ids!), positions, length, attend);
-  choose(scope, config, hidden, 'greedy');
+  const token = choose(scope, config, hidden, choice, ids!);
   const [one, zero, last] = [1, 0, length - 1].map((n) => graph.scalar(n, 'i32'));
-  graph.assign(ids!, graph.outputs.get('token')!);
+  graph.assign(ids!, token);
   // min(lengths + 1, L − 1)
   const left = maximum(sub(last!, add(lengths!, one!)), zero!);
   graph.assign(lengths!, sub(last!, left));
