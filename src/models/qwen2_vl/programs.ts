@@ -174,7 +174,7 @@ export const DECODING = { ids: 'decoding.ids', lengths: 'decoding.lengths', rope
 
 /**
  * One decoding step of B sequences. It reads and renews the states of `DECODING`, so that one may follow another without
- * the host; a sequence that has filled its cache stays at its last row.
+ * the host; a cache must have room for a row, but on CUDA one that is full stays as it is.
  */
 export function decode(
   scope: Scope,
@@ -188,10 +188,10 @@ export function decode(
   const attend = cachingAttention(scope, config, lengths!, length);
   const hidden = decoder(scope, config, embed(scope, config, ids!), positions, length, attend);
   const token = choose(scope, config, hidden, choice, ids!);
-  const [one, zero, last] = [1, 0, length - 1].map((n) => graph.scalar(n, 'i32'));
+  const [one, zero, most] = [1, 0, length].map((n) => graph.scalar(n, 'i32'));
   graph.assign(ids!, token);
-  // min(lengths + 1, L − 1)
-  const left = maximum(sub(last!, add(lengths!, one!)), zero!);
-  graph.assign(lengths!, sub(last!, left));
+  // min(lengths + 1, L)
+  const left = maximum(sub(most!, add(lengths!, one!)), zero!);
+  graph.assign(lengths!, sub(most!, left));
   return graph;
 }
