@@ -1,12 +1,12 @@
-// Greedy decoding of the Qwen2-VL-2B shape with random weights on one card: new tokens a second of a whole call, split into
-// the first token and the steps; then every kernel of a step by itself, over weights that no cache holds, against
-// cuBLASLt. The last line is JSON. It takes about a minute, and needs no files.
+// Decoding of the Qwen2-VL-2B shape with random weights on one card, greedy and sampled: new tokens a second of a whole
+// call, split into the first token and the steps; then every kernel of a step by itself, over weights that no cache holds, against
+// cuBLASLt. The last line is JSON. It takes a minute or two, and needs no files.
 // Run: node bench/run.mjs decode [--rows 1,16,64] [--only calls|kernels]
 import { parseArgs } from 'node:util';
 import type { Backend } from '../src/backends/contract.ts';
 import { Device } from '../src/backends/cuda/device.ts';
 import { createCudaBackend } from '../src/backends/cuda/index.ts';
-import { GENERATE_DEFAULTS, Generator } from '../src/generate/generator.ts';
+import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../src/generate/generator.ts';
 import { packPrompts } from '../src/generate/prompts.ts';
 import { type EncodedSample, packedInputs } from '../src/models/qwen2_vl/batch.ts';
 import { Random } from '../src/shared/random.ts';
@@ -17,6 +17,11 @@ import { median, round } from './statistics.ts';
 const NEW_TOKENS = 128;
 const { values } = parseArgs({ options: { rows: { type: 'string', default: '1,16,64' }, only: { type: 'string' } } });
 const batches = values.rows.split(',').map(Number);
+
+const SAMPLING = {
+  sampled: { temperature: 0.7, topK: 50, topP: 0.9 },
+  'sampled with penalty': { temperature: 0.7, topK: 50, topP: 0.9, repetitionPenalty: 1.05 },
+};
 
 /** 504 × 112 pixels, which are 72 image tokens, in a prompt of 120. */
 function prompt(seed: number): EncodedSample {
@@ -30,9 +35,9 @@ function prompt(seed: number): EncodedSample {
 const prompts = Array.from({ length: Math.max(...batches) }, (_, n) => prompt(n + 1));
 
 /** Medians in milliseconds of whole calls, of the time to the first token, and of a step. */
-async function calls(backend: Backend, batch: number, repeats: number) {
+async function calls(backend: Backend, batch: number, repeats: number, sampling: Partial<GenerateOptions>) {
   const generator = new Generator(backend, QWEN2_VL_2B, null, { precision: 'bf16' });
-  const options = { ...GENERATE_DEFAULTS, maxNewTokens: NEW_TOKENS, stopIds: [], stopOnRepetition: false };
+  const options = { ...GENERATE_DEFAULTS, ...sampling, maxNewTokens: NEW_TOKENS, stopIds: [], stopOnRepetition: false };
   const whole: number[] = [];
   const first: number[] = [];
   let cold = 0;
@@ -74,11 +79,13 @@ if (values.only !== 'kernels')
   for (const overlap of [true, false]) {
     const backend = await createCudaBackend({ overlap });
     randomWeights(backend, QWEN2_VL_2B);
-    for (const batch of batches) {
-      const row = { ...(await calls(backend, batch, overlap ? 3 : 1)), inputsMs: inputsMs(batch) };
-      results[`${batch}${overlap ? '' : ' without overlap'}`] = row;
-      console.log(`batch ${batch}${overlap ? '' : ', kernels one after another'}:`, JSON.stringify(row));
-    }
+    for (const batch of batches)
+      for (const [how, sampling] of Object.entries(overlap ? { greedy: {}, ...SAMPLING } : { greedy: {} })) {
+        const row = { ...(await calls(backend, batch, overlap ? 3 : 1, sampling)), inputsMs: inputsMs(batch) };
+        const name = `${batch}${overlap ? '' : ' without overlap'}${how === 'greedy' ? '' : ` ${how}`}`;
+        results[name] = row;
+        console.log(`batch ${name}:`, JSON.stringify(row));
+      }
   }
 const device = new Device({});
 if (values.only !== 'calls')

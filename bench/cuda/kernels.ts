@@ -6,8 +6,15 @@ import type { MatmulType } from '../../src/backends/cuda/ffi/cublaslt.ts';
 import { type Argument, type Pointer, packArguments } from '../../src/backends/cuda/ffi/driver.ts';
 import { type Kernel, kernelOf, waiting } from '../../src/backends/cuda/kernels.ts';
 import { canStage, enqueueFewRows } from '../../src/backends/cuda/lower/few_rows.ts';
+import { lowerings } from '../../src/backends/cuda/lowering.ts';
 import type { Enqueuer } from '../../src/backends/cuda/step.ts';
+import { type View, wholeView } from '../../src/backends/cuda/view.ts';
+import { type Attrs, Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
+import { greedyChoiceOp } from '../../src/ops/greedy_choice.ts';
+import type { OpName } from '../../src/ops/index.ts';
+import { sampledChoiceOp } from '../../src/ops/sampled_choice.ts';
+import { Random } from '../../src/shared/random.ts';
 import { median, round } from '../statistics.ts';
 
 export interface KernelTime {
@@ -152,7 +159,57 @@ export function kernelTimes(
     return report((bytes / capacity) * length, overlapping, apart);
   }
 
+  /** Choices of tokens from scores that the head has just written, so that a cache may hold them. */
+  function choices(): Record<string, KernelTime> {
+    const graph = new Graph();
+    const [scores, largest, points] = [[rows, vocabSize], [rows], [rows]].map((shape, n) =>
+      graph.input(`${n}`, shape, 'f32'),
+    ) as [Value, Value, Value];
+    const random = Random.from(1);
+    const data = Float32Array.from({ length: rows * vocabSize }, () => 3 * random.normal());
+    const tops = Float32Array.from({ length: rows }, (_, b) =>
+      data.subarray(b * vocabSize, (b + 1) * vocabSize).reduce((a, c) => Math.max(a, c)),
+    );
+    const bytes = data.byteLength;
+    /** One step of the program, whose tables and results are made once. */
+    const timed = (op: OpDef, inputs: Value[], attrs: Attrs): KernelTime => {
+      const outputs = graph.apply(op, inputs, attrs);
+      const pointers = new Map<Value, Pointer>();
+      const filled = [data, tops, Float32Array.from({ length: rows }, () => random.float())];
+      inputs.forEach((value, n) => {
+        pointers.set(value, reserve(filled[n]!.byteLength));
+        driver.upload(pointers.get(value)!, filled[n]!);
+      });
+      for (const value of outputs) pointers.set(value, reserve(4 * rows));
+      const lower = lowerings[op.name as OpName] as Exclude<(typeof lowerings)[OpName], string>;
+      const step = lower(attrs, { views: inputs.map(wholeView), outputs: [...outputs] });
+      const tables = new Map<number, Pointer>();
+      const table = ({ length: size }: Buffer): Pointer => {
+        const known = tables.get(size) ?? reserve(size);
+        tables.set(size, known);
+        return known;
+      };
+      const at = ({ root }: View) => pointers.get(root)!;
+      const scratch = reserve(step.scratch);
+      const launch = (_n: number, run: Enqueuer) =>
+        step.enqueue({ ...run, scratch, table, at, to: (value) => pointers.get(value)! });
+      const [overlapping, apart] = [true, false].map((overlap) => time(20, launch, overlap)) as [number, number];
+      release();
+      return report(bytes, overlapping, apart);
+    };
+    const sampled = (temperature: number, topK: number, topP: number) =>
+      timed(sampledChoiceOp as unknown as OpDef, [scores, largest, points], { temperature, topK, topP });
+    return {
+      'greedy choice': timed(greedyChoiceOp, [scores], {}),
+      'sampled choice': sampled(1, 0, 1),
+      'sampled choice, top-k': sampled(1, 50, 1),
+      'sampled choice, top-p': sampled(1, 0, 0.9),
+      'sampled choice, top-k and top-p': sampled(1, 50, 0.9),
+    };
+  }
+
   return {
+    ...choices(),
     'norm, q, k and v': products([heads * headDim, kvHeads * headDim, kvHeads * headDim], hiddenSize, { normed: true }),
     attention: attention(),
     o: products([hiddenSize], heads * headDim, {}),

@@ -54,6 +54,16 @@ const decimal = (text: string): number => {
   return value;
 };
 
+const share = (text: string): number => {
+  if (decimal(text) > 1) throw new InvalidArgumentError('expected a number of 0 to 1.');
+  return decimal(text);
+};
+
+const factor = (text: string): number => {
+  if (decimal(text) === 0) throw new InvalidArgumentError('expected a number above 0.');
+  return decimal(text);
+};
+
 const EXAMPLES = `
 Examples:
   texlens predict formula.png
@@ -86,9 +96,9 @@ export function command(): Command {
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--temperature <t>', '0 is greedy', decimal, 0)
-    .option('--top-p <p>', 'nucleus of the probability that is kept', decimal, 1)
+    .option('--top-p <p>', 'nucleus of the probability that is kept', share, 1)
     .option('--top-k <k>', 'tokens that are kept; 0 keeps all', whole, 0)
-    .option('--repetition-penalty <r>', 'by default the model’s own', decimal)
+    .option('--repetition-penalty <r>', 'by default the model’s own', factor)
     .option('--seed <n>', 'seed of sampling', whole, 0)
     .option('--batch <n>', 'images at once', whole, 8)
     .addHelpText('after', EXAMPLES)

@@ -1,5 +1,5 @@
 // The sampled choice of src/ops/sampled_choice.ts without a sort. Filters are found digit by digit of the scores' bits
-// (radix select): each launch of `narrow` sums, for one digit, the weights of the scores that agree in the digits before,
+// (radix select): each launch of `least_digit` sums, for one digit, the weights of the scores that agree in the digits before,
 // and takes the largest digit that they reach together with all above. Counts make it top-k, masses top-p. `pick` then
 // walks the masses that are kept. Masses are fixed-point numbers, so that sums are the same in any order.
 // Blocks take CHUNK scores of a row each; the last of a row to arrive draws the conclusion. `arrivals` i32 [B] and
@@ -67,7 +67,7 @@ __device__ __forceinline__ bool arrivesLast(int *arrivals) {
  * then topK counts if it is above 0, else topP of the mass of the scores that reach `floor`, where there is one.
  */
 extern "C" __global__ void __launch_bounds__(256)
-    narrow(const float *scores, const float *largest, const unsigned *floor, unsigned *least, Weight *need,
+    least_digit(const float *scores, const float *largest, const unsigned *floor, unsigned *least, Weight *need,
            Weight *histogram, int *arrivals, int vocabulary, int shift, int bits, int topK, float topP, float temperature) {
   __shared__ unsigned low[BINS], high[BINS];
   const int row = blockIdx.y, end = min(vocabulary, (int)(blockIdx.x + 1) * CHUNK);

@@ -34,15 +34,15 @@ export const sampledChoice = (
       const grid = [chunks, rows, 1] as const;
       const [x, top] = [p(run.at(scores!)), p(run.at(largest!))];
       const histogram = byCount || byMass ? run.table(Buffer.alloc(rows * BINS * WEIGHT_BYTES)) : 0;
-      const narrow = (floor: number, least: number, count: number) => {
+      const filter = (floor: number, least: number, count: number) => {
         for (const { shift, bits } of DIGITS)
-          run.launch(waiting(kernel('sampling', 'narrow', { CHUNK })), grid, 256, [
+          run.launch(waiting(kernel('sampling', 'least_digit', { CHUNK })), grid, 256, [
             ...[x, top, p(floor), p(least), p(need), p(histogram), p(arrivals)],
             ...[i(vocabulary), i(shift), i(bits), i(count), f(topP), f(temperature)],
           ]);
       };
-      if (byCount) narrow(0, countFloor, topK);
-      if (byMass) narrow(byCount ? countFloor : 0, massFloor, 0);
+      if (byCount) filter(0, countFloor, topK);
+      if (byMass) filter(byCount ? countFloor : 0, massFloor, 0);
       const floor = byMass ? massFloor : byCount ? countFloor : 0;
       run.launch(waiting(kernel('sampling', 'pick', { CHUNK })), grid, 256, [
         ...[x, top, p(run.at(points!)), p(floor), p(run.to(token!)), p(masses), p(arrivals)],
