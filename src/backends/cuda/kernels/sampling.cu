@@ -153,12 +153,11 @@ extern "C" __global__ void __launch_bounds__(256)
   mine = 0;
   for (int n = begin; n < stop; n++) mine += __ldcg(sums + n);
   Weight before = sumBefore(mine, total);
-  // Below the total, for a point is at most 1 - 2^-24.
-  const Weight goal = (Weight)((double)points[row] * (double)total);
   if (total == 0) { // a row that is not a number still gives a token that exists
     if (threadIdx.x == 0) tokens[row] = vocabulary - 1;
     return;
   }
+  const Weight goal = min((Weight)((double)points[row] * (double)total), total - 1);
   if (before <= goal && goal < before + mine) {
     int n = begin;
     for (; before + __ldcg(sums + n) <= goal; n++) before += __ldcg(sums + n);
