@@ -2,21 +2,16 @@
 import { call, type OpDef, type Value } from '../graph/graph.ts';
 import { sizeOf, type TensorType } from '../graph/types.ts';
 import { cast } from './cast.ts';
-import { arity, checkAxes, normal } from './checks.ts';
+import { normal } from './checks.ts';
 import { div } from './div.ts';
 import { equal } from './equal.ts';
 import { mul } from './mul.ts';
-import { keptShape, reduceSum } from './reduce_sum.ts';
+import { inferReduction, keptShape, type ReductionAttrs, reduceSum } from './reduce_sum.ts';
 import { reshape } from './reshape.ts';
 
-export const reduceMaxOp: OpDef<{ axes: readonly number[]; keep: boolean }> = {
+export const reduceMaxOp: OpDef<ReductionAttrs> = {
   name: 'reduce_max',
-  infer(inputs, { axes, keep }) {
-    arity(inputs, 1);
-    const x = inputs[0] as TensorType;
-    checkAxes(axes, x.shape.length);
-    return [{ dtype: x.dtype, shape: x.shape.flatMap((n, i) => (axes.includes(i) ? (keep ? [1] : []) : [n])) }];
-  },
+  infer: inferReduction,
   vjp({ inputs: [x], outputs: [out], grads: [grad], attrs: { axes } }) {
     const kept = keptShape(x!.shape, axes);
     const hit = cast(equal(x!, reshape(out!, kept)), x!.dtype);

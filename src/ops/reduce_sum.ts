@@ -5,14 +5,23 @@ import { broadcastTo } from './broadcast_to.ts';
 import { arity, checkAxes, normal } from './checks.ts';
 import { reshape } from './reshape.ts';
 
-export const reduceSumOp: OpDef<{ axes: readonly number[]; keep: boolean }> = {
+export type ReductionAttrs = { readonly axes: readonly number[]; readonly keep: boolean };
+
+/** The shape with the reduced axes left as 1. */
+export const keptShape = (shape: readonly number[], axes: readonly number[]): number[] =>
+  shape.map((n, i) => (axes.includes(i) ? 1 : n));
+
+/** What any reduction over some axes gives. */
+export function inferReduction(inputs: readonly TensorType[], { axes, keep }: ReductionAttrs): TensorType[] {
+  arity(inputs, 1);
+  const { dtype, shape } = inputs[0]!;
+  checkAxes(axes, shape.length);
+  return [{ dtype, shape: keep ? keptShape(shape, axes) : shape.filter((_, i) => !axes.includes(i)) }];
+}
+
+export const reduceSumOp: OpDef<ReductionAttrs> = {
   name: 'reduce_sum',
-  infer(inputs, { axes, keep }) {
-    arity(inputs, 1);
-    const x = inputs[0] as TensorType;
-    checkAxes(axes, x.shape.length);
-    return [{ dtype: x.dtype, shape: x.shape.flatMap((n, i) => (axes.includes(i) ? (keep ? [1] : []) : [n])) }];
-  },
+  infer: inferReduction,
   vjp({ inputs: [x], grads: [grad], attrs: { axes } }) {
     return [broadcastTo(reshape(grad!, keptShape(x!.shape, axes)), x!.shape)];
   },
@@ -28,7 +37,3 @@ export const reduceSumOp: OpDef<{ axes: readonly number[]; keep: boolean }> = {
 
 export const reduceSum = (x: Value, axes: readonly number[], keep = false): Value =>
   call(reduceSumOp, [x], { axes, keep });
-
-/** The shape with the reduced axes left as 1. */
-export const keptShape = (shape: readonly number[], axes: readonly number[]): number[] =>
-  shape.map((n, i) => (axes.includes(i) ? 1 : n));
