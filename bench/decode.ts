@@ -1,6 +1,6 @@
 // Decoding of the Qwen2-VL-2B shape with random weights on one card, greedy and sampled: new tokens a second of a whole
-// call, split into the first token and the steps; then every kernel of a step by itself, over weights that no cache holds, against
-// cuBLASLt. The last line is JSON. It takes a minute or two, and needs no files.
+// call, split into the first token and the steps; then every kernel of a step by itself, over weights that no cache holds,
+// against cuBLASLt. The last line is JSON. It takes a minute or two, and needs no files.
 // Run: node bench/run.mjs decode [--rows 1,16,64] [--only calls|kernels]
 import { parseArgs } from 'node:util';
 import type { Backend } from '../src/backends/contract.ts';

@@ -115,7 +115,7 @@ describe.each(BACKENDS)('the kept tokens on %s', (_title, create) => {
         passed += probability;
         return passed > point;
       });
-      // Sums of up to 9,001 masses, each exact to 1e-7: points closer than that to a token's edge may fall to its neighbour.
+      // Masses are exact to about 1e-7 of themselves: points so near a token's edge may fall to its neighbour.
       const margin = Math.min(passed - point, point - passed + probabilities[expected]!);
       if (margin < 1e-6) return;
       checked++;

@@ -71,6 +71,15 @@ describe('main', () => {
     },
   );
 
+  it.each([
+    ['--temperature', '-1', 'a number, 0 or more'],
+    ['--top-p', '1.5', 'a number of 0 to 1'],
+    ['--repetition-penalty', '0', 'a number above 0'],
+  ])('refuses %s %s of predict', async (flag, value, expected) => {
+    expect(await main(['predict', 'formula.png', flag, value])).toBe(2);
+    expect(err).toContain(`expected ${expected}`);
+  });
+
   it('suggests the nearest verb', async () => {
     await main(['docter']);
     expect(err).toContain('Did you mean doctor?');

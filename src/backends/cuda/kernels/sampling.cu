@@ -1,7 +1,7 @@
 // The sampled choice of src/ops/sampled_choice.ts without a sort. Filters are found digit by digit of the scores' bits
-// (radix select): each launch of `least_digit` sums, for one digit, the weights of the scores that agree in the digits before,
-// and takes the largest digit that they reach together with all above. Counts make it top-k, masses top-p. `pick` then
-// walks the masses that are kept. Masses are fixed-point numbers, so that sums are the same in any order.
+// (radix select): each launch of `least_digit` sums, for one digit, the weights of the scores that agree in the digits
+// above, and takes the largest digit that enough weight reaches. Counts make it top-k, masses top-p. `pick` then walks the
+// masses that are kept. Masses are fixed-point numbers, so that sums are the same in any order.
 // Blocks take CHUNK scores of a row each; the last of a row to arrive draws the conclusion. `arrivals` i32 [B] and
 // `histogram` [B, BINS] are 0 before the first launch, and each launch leaves them so.
 // Macro: CHUNK. Grid: (V / CHUNK, B); blocks of 256.
@@ -10,7 +10,7 @@ typedef unsigned long long Weight;
 
 /** Digits have this many bits at most. */
 constexpr int BINS = 1 << 11;
-/** The mass of the largest score. A block's sums are kept in two words, of which each holds CHUNK times its part. */
+/** The largest score's mass is 2^MASS_BITS. A block sums in two words, of which each has room for CHUNK times its part. */
 constexpr int MASS_BITS = 38, LOW_BITS = 19;
 
 /** Ordered as the scores are; zeros of either sign are one. */
@@ -62,13 +62,15 @@ __device__ __forceinline__ bool arrivesLast(int *arrivals) {
 }
 
 /**
- * One digit of the least score that is kept, in `least` u32 [B]: so many bits of `orderOf` from `shift` on. `need` [B] is
- * what is to be reached by the scores that agree in the digits above. The first digit is the one with no bit above it:
- * then topK counts if it is above 0, else topP of the mass of the scores that reach `floor`, where there is one.
+ * One digit of the least score that is kept: `bits` bits from `shift` on of what `least` u32 [B] has by and by, as
+ * `orderOf` orders scores. `need` [B] is the weight that is wanted of those that agree in the digits above. The highest
+ * digit sets it: to topK scores where that is above 0, else to topP of the mass. Scores below `floor` u32 [B], if there is
+ * one, do not count.
  */
 extern "C" __global__ void __launch_bounds__(256)
     least_digit(const float *scores, const float *largest, const unsigned *floor, unsigned *least, Weight *need,
-           Weight *histogram, int *arrivals, int vocabulary, int shift, int bits, int topK, float topP, float temperature) {
+                Weight *histogram, int *arrivals, int vocabulary, int shift, int bits, int topK, float topP,
+                float temperature) {
   __shared__ unsigned low[BINS], high[BINS];
   const int row = blockIdx.y, end = min(vocabulary, (int)(blockIdx.x + 1) * CHUNK);
   const int above = shift + bits;
