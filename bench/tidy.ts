@@ -104,7 +104,7 @@ async function evenly(bytes: Buffer): Promise<Grey> {
 const rows = (await readConversations(data)).slice(0, Number(values.count));
 const clean = await Promise.all(rows.map((row) => decodeImage(row.images[0]!)));
 const generator = new Generator(backend, processor.config, null, { precision });
-const options = { ...GENERATE_DEFAULTS, maxNewTokens: 120, stopIds: processor.stopIds };
+const options = { ...GENERATE_DEFAULTS, maxNewTokens: 120, stopIds: processor.stopIds, batchSize: 16 };
 
 interface Figures {
   readonly editDistance: number;

@@ -64,7 +64,7 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
 
   step(`2. What the base model, which has never met this hand, reads of ${heldOut.length} formulas held out`);
   const score = (adapter?: string): Promise<Scored> =>
-    scoreModel(heldOut, opened, { model, adapter, maxNewTokens: MAX_NEW_TOKENS });
+    scoreModel(heldOut, opened, { model, adapter, maxNewTokens: MAX_NEW_TOKENS, secondLook: false });
   const base = await score();
   tell(base.scores);
 

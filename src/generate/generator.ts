@@ -2,7 +2,7 @@
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import { hostArray, typeName } from '../graph/types.ts';
-import { type EncodedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
+import { type EncodedSample, type PlacedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
 import { type CacheSize, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
@@ -145,7 +145,9 @@ export class Generator {
     filled: number,
     choice: SamplingOptions,
   ): Promise<Tensors> {
-    const { bucket, placed } = packPrompts(prompts, this.config.vision.mergeSize ** 2);
+    // A prompt that stands there several times is computed once; each of its sequences takes its rows from there.
+    const different = [...new Set(prompts)];
+    const { bucket, placed } = packPrompts(different, this.config.vision.mergeSize ** 2);
     const program = await this.program(
       `prefill ${JSON.stringify([bucket, cache, filled, choice])}`,
       (scope) => prefill(scope, this.config, bucket, cache, filled, choice),
@@ -153,9 +155,11 @@ export class Generator {
     );
     const last = new Int32Array(cache.batch);
     const places = new Int32Array(cache.batch * filled);
-    placed.forEach(({ sample: { ids }, start }, b) => {
-      last[b] = start + ids.length - 1;
-      for (let i = 0; i < ids.length; i++) places[b * filled + i] = start + i;
+    prompts.forEach((prompt, b) => {
+      const { start } = placed[different.indexOf(prompt)] as PlacedSample;
+      const { length } = prompt.ids;
+      last[b] = start + length - 1;
+      for (let i = 0; i < length; i++) places[b * filled + i] = start + i;
     });
     return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
   }

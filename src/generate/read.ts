@@ -1,35 +1,38 @@
-// Reads many images: batches of alike lengths through the generator.
-
+// Reads many images: batches of alike lengths through the generator, and a second look at faulty readings.
 import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import { bar } from '../shared/log.ts';
-import type { GenerateOptions, Generation, Generator } from './generator.ts';
-
-export interface Reading extends Generation {
-  readonly text: string;
-}
+import type { Generator } from './generator.ts';
+import { type Doubt, isFaulty, lookAgain, type Reading, type ReadOptions, readingOf } from './second_look.ts';
 
 /**
  * Readings as their batches finish, with the index of each one's prompt: prompts are sorted by length, so that a batch
- * wastes little.
+ * wastes little, and second looks come when all others are done. `onToken` streams first looks.
  */
 export async function* readEach(
   generator: Generator,
   tokenizer: Tokenizer,
   prompts: readonly EncodedSample[],
-  options: GenerateOptions,
-  batchSize: number,
+  options: ReadOptions,
+  onToken?: (index: number, token: number) => void,
 ): AsyncGenerator<{ index: number; reading: Reading }> {
+  const { batchSize, secondLook } = options;
   const order = Array.from(prompts.keys()).sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
+  const doubts: Doubt[] = [];
   for (let start = 0; start < order.length; start += batchSize) {
     const batch = order.slice(start, start + batchSize);
     const results = await generator.generate(
       batch.map((i) => prompts[i] as EncodedSample),
       options,
+      onToken && ((j, token) => onToken(batch[j] as number, token)),
     );
-    for (const [j, result] of results.entries())
-      yield { index: batch[j] as number, reading: { ...result, text: tokenizer.decode(result.ids) } };
+    for (const [j, result] of results.entries()) {
+      const read = { index: batch[j] as number, reading: readingOf(result, tokenizer, 'first') };
+      if (secondLook && isFaulty(read.reading, secondLook)) doubts.push(read);
+      else yield read;
+    }
   }
+  if (secondLook) yield* lookAgain(generator, tokenizer, prompts, doubts, { ...options, secondLook });
 }
 
 /** All readings in the order of their prompts; `title` shows a progress bar. */
@@ -37,14 +40,14 @@ export async function readAll(
   generator: Generator,
   tokenizer: Tokenizer,
   prompts: readonly EncodedSample[],
-  options: GenerateOptions,
-  batchSize = 16,
+  options: ReadOptions,
   title?: string,
+  onToken?: (index: number, token: number) => void,
 ): Promise<Reading[]> {
   const out = new Array<Reading>(prompts.length);
   const progress = title === undefined ? null : bar(title, prompts.length);
   let done = 0;
-  for await (const { index, reading } of readEach(generator, tokenizer, prompts, options, batchSize)) {
+  for await (const { index, reading } of readEach(generator, tokenizer, prompts, options, onToken)) {
     out[index] = reading;
     progress?.update(++done);
   }

@@ -30,7 +30,7 @@ export interface Evaluated {
   };
 }
 
-/** Reads and scores the validation set; null where there is none. */
+/** Reads and scores the validation set, by first looks alone; null where there is none. */
 export async function evaluate(
   { processor, validation: val, lora, scopeOptions, maxNewTokens, bucket }: Setup,
   backend: Backend,
@@ -38,9 +38,9 @@ export async function evaluate(
 ): Promise<Evaluated | null> {
   if (!val) return null;
   const generator = new Generator(backend, processor.config, lora, scopeOptions);
-  const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
+  const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds, batchSize: READ_AT_ONCE };
   const prompts = val.samples.map(promptOf);
-  const readings = await readAll(generator, processor.tokenizer, prompts, options, READ_AT_ONCE, 'evaluating');
+  const readings = await readAll(generator, processor.tokenizer, prompts, options, 'evaluating');
   await generator.dispose();
   const pairs = readings.map(({ text }, i) => ({ truth: val.labels[i] as string, prediction: text }));
   const grades = pairs.map(grade);

@@ -4,8 +4,10 @@ import type { Conversation } from '../data/conversation.ts';
 import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
+import type { Reading, ReadOptions } from '../generate/second_look.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
 import { DEFAULT_PROMPT, type Dropped, encodeRows, promptOf } from './dataset.ts';
+import { secondLookOf } from './second_look.ts';
 
 export interface ScoreOptions {
   readonly model?: string;
@@ -13,11 +15,17 @@ export interface ScoreOptions {
   readonly prompt?: string;
   readonly tidy?: boolean;
   readonly maxNewTokens: number;
+  /** as `secondLookOf` takes it */
+  readonly secondLook?: number | boolean;
 }
 
 export interface Scored {
   /** in the order of the rows, without the dropped ones */
-  readonly pairs: readonly (Pair & { readonly image: string; readonly images: readonly string[] })[];
+  readonly pairs: readonly (Pair & {
+    readonly image: string;
+    readonly images: readonly string[];
+    readonly look: Reading['look'];
+  })[];
   /** of the pairs, in the same order */
   readonly grades: readonly Grade[];
   readonly scores: Scores;
@@ -27,20 +35,28 @@ export interface Scored {
 export async function scoreModel(
   rows: readonly Conversation[],
   { backend, precision }: OpenedBackend,
-  { model: folder, adapter, prompt, tidy, maxNewTokens }: ScoreOptions,
+  { model: folder, adapter, prompt, tidy, maxNewTokens, secondLook }: ScoreOptions,
 ): Promise<Scored> {
   const model = await loadModel(folder, adapter, backend, { prompt, tidy, fallbackPrompt: DEFAULT_PROMPT, precision });
   const { processor } = model;
   const { samples, labels, images, dropped } = await encodeRows(rows, processor, model, 'reading');
   const generator = new Generator(backend, processor.config, null, { precision });
-  const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds };
-  const readings = await readAll(generator, processor.tokenizer, samples.map(promptOf), options, 16, 'generating');
+  const { tokenizer, stopIds } = processor;
+  const options: ReadOptions = {
+    ...GENERATE_DEFAULTS,
+    maxNewTokens,
+    stopIds,
+    batchSize: 16,
+    secondLook: secondLookOf(secondLook, tokenizer),
+  };
+  const readings = await readAll(generator, tokenizer, samples.map(promptOf), options, 'generating');
   await generator.dispose();
-  const pairs = readings.map(({ text }, i) => ({
+  const pairs = readings.map(({ text, look }, i) => ({
     image: samples[i]!.name,
     images: images[i]!,
     truth: labels[i] as string,
     prediction: text,
+    look,
   }));
   const grades = pairs.map(grade);
   return { pairs, grades, scores: score(grades), dropped };

@@ -13,6 +13,7 @@ import { defaultModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/
 import { InputError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { scoreModel } from '../../train/score.ts';
+import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
@@ -28,6 +29,7 @@ interface Flags extends DeviceFlags, HubFlags, ScoreFlags {
   maxNewTokens: number;
   prompt?: string;
   tidy?: boolean;
+  secondLook?: number | boolean;
 }
 
 const EXAMPLES = `
@@ -54,7 +56,9 @@ export function command(): Command {
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--prompt <text>', 'the instruction beside the image')
     .option('--tidy', TIDY_HELP)
-    .option('--no-tidy', NO_TIDY_HELP);
+    .option('--no-tidy', NO_TIDY_HELP)
+    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--no-second-look', NO_SECOND_LOOK_HELP);
   return withScoreOptions(verb)
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags) => {
@@ -103,7 +107,7 @@ async function baseOf(adapters: readonly Adapter[]): Promise<string> {
 async function evaluate(
   rows: readonly Conversation[],
   opened: OpenedBackend,
-  { maxNewTokens, prompt, tidy }: Flags,
+  { maxNewTokens, prompt, tidy, secondLook }: Flags,
   model: string | undefined,
   adapter: Adapter | undefined,
 ): Promise<Evaluated> {
@@ -114,6 +118,7 @@ async function evaluate(
     prompt,
     tidy,
     maxNewTokens,
+    secondLook,
   });
   for (const { name: image, reason } of dropped) say(`dropped ${image}: ${reason}`);
   const grades = await withBoxMatch(read.grades, 'matching boxes');

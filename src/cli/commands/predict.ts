@@ -7,8 +7,9 @@ import { glob } from 'tinyglobby';
 import { openBackend } from '../../backends/open.ts';
 import { compactLatex } from '../../eval/compact.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
-import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../../generate/generator.ts';
-import { type Reading, readEach } from '../../generate/read.ts';
+import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
+import { readAll, readEach } from '../../generate/read.ts';
+import type { Reading, ReadOptions } from '../../generate/second_look.ts';
 import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import {
@@ -22,6 +23,7 @@ import {
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { DEFAULT_PROMPT } from '../../train/dataset.ts';
+import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP, secondLookOf } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
@@ -39,6 +41,7 @@ interface Flags extends DeviceFlags, HubFlags {
   topP: number;
   topK: number;
   repetitionPenalty?: number;
+  secondLook?: number | boolean;
   seed: number;
   batch: number;
   json?: boolean;
@@ -72,7 +75,8 @@ Examples:
   cat formula.png | texlens predict -
 
 One image is written as it is read, token by token, on a terminal. Of several, each is printed when it is done, with its
-name; --json prints {"image", "latex", "confidence"} for each, or {"image", "error"} for one that cannot be read.
+name; --json prints {"image", "latex", "confidence", "look"} for each, or {"image", "error"} for one that cannot be read.
+A look is "first", "mended" where brackets were closed or left out after it, or "second".
 
 The bundled model, and what is trained from it, writes x _ { 1 } = \\operatorname { s i n } y, which is printed as people
 write it: x_1=\\sin y. --spelling as-written prints the model's own words; --spelling compact shortens those of any model.
@@ -93,6 +97,8 @@ export function command(): Command {
         'by default compact where the model’s tokenizer puts spaces between words',
       ).choices(SPELLINGS),
     )
+    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
     .option('--temperature <t>', '0 is greedy', decimal, 0)
@@ -114,7 +120,7 @@ export function command(): Command {
         precision,
       });
       const { config, tokenizer, stopIds } = model.processor;
-      const options: GenerateOptions = {
+      const options: ReadOptions = {
         ...GENERATE_DEFAULTS,
         maxNewTokens: flags.maxNewTokens,
         temperature: flags.temperature,
@@ -123,6 +129,8 @@ export function command(): Command {
         repetitionPenalty: flags.repetitionPenalty ?? config.repetitionPenalty,
         seed: flags.seed,
         stopIds,
+        batchSize: Math.max(1, flags.batch),
+        secondLook: secondLookOf(flags.secondLook, tokenizer),
       };
       const single = flags.together === true || sources.length === 1;
       const prompts = flags.together
@@ -133,27 +141,21 @@ export function command(): Command {
       const generator = new Generator(backend, config, null, { precision });
       const print = (image: string, reading: Reading): void => {
         const text = spelled(reading.text);
-        if (flags.json) printJson({ image, latex: text, confidence: reading.confidence });
+        if (flags.json) printJson({ image, latex: text, confidence: reading.confidence, look: reading.look });
         else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];
       const terminal = terminals.find((stream) => stream.isTTY);
       const [only] = prompts;
       if (only && single && terminal) {
-        const reading = await stream(generator, tokenizer, only, options, terminal);
-        const isPrinted = terminal === process.stdout && spelled(reading.text) === reading.text;
+        const { reading, streamed } = await stream(generator, tokenizer, only, options, terminal);
+        const isPrinted = terminal === process.stdout && spelled(reading.text) === streamed;
         if (!isPrinted) {
-          if (terminal === process.stdout) erase(reading.text, terminal);
+          if (terminal === process.stdout) erase(streamed, terminal);
           print(only.name, reading);
         }
       } else
-        for await (const { index, reading } of readEach(
-          generator,
-          tokenizer,
-          prompts,
-          options,
-          Math.max(1, flags.batch),
-        ))
+        for await (const { index, reading } of readEach(generator, tokenizer, prompts, options))
           print(prompts[index]!.name, reading);
       if (prompts.length < sources.length && !flags.together) process.exitCode = 2;
     });
@@ -176,18 +178,26 @@ async function readImages(model: LoadedModel, sources: readonly string[], json: 
   return prompts;
 }
 
-/** Writes the text of one image to a terminal as its tokens come. */
+/** Writes the text of one image to a terminal as its tokens come; a second look shows nothing of itself. */
 async function stream(
   generator: Generator,
   tokenizer: Tokenizer,
   prompt: EncodedSample,
-  options: GenerateOptions,
+  options: ReadOptions,
   terminal: NodeJS.WriteStream,
-): Promise<Reading> {
+): Promise<{ reading: Reading; streamed: string }> {
   const decoder = tokenizer.stream();
-  const [result] = await generator.generate([prompt], options, (_, token) => terminal.write(decoder.push(token)));
-  terminal.write(`${decoder.flush()}\n`);
-  return { ...result!, text: tokenizer.decode(result!.ids) };
+  let streamed = '';
+  const show = (text: string): void => {
+    streamed += text;
+    terminal.write(text);
+  };
+  const [reading] = await readAll(generator, tokenizer, [prompt], options, undefined, (_, token) =>
+    show(decoder.push(token)),
+  );
+  show(decoder.flush());
+  terminal.write('\n');
+  return { reading: reading!, streamed };
 }
 
 /** Takes lines that were just written off the terminal. */

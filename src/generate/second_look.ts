@@ -1,0 +1,80 @@
+// A second look at faulty readings: each is sampled several times more, and of all its readings the most confident one is
+// taken that is in order, or can be mended. What was read well at first costs nothing.
+import type { Tokenizer } from '../formats/tokenizer.ts';
+import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
+import type { GenerateOptions, Generation, Generator } from './generator.ts';
+
+export interface SecondLook {
+  /** further readings of a faulty one; 0 only mends the first */
+  readonly samples: number;
+  /** a text that is in order as it is, another one mended, or null where it cannot be */
+  mend(text: string): string | null;
+}
+
+/** How images are read. */
+export interface ReadOptions extends GenerateOptions {
+  /** sequences at once */
+  readonly batchSize: number;
+  readonly secondLook?: SecondLook;
+}
+
+export interface Reading extends Generation {
+  readonly text: string;
+  /** which look the text is from; `mended` is the first one changed */
+  readonly look: 'first' | 'mended' | 'second';
+}
+
+/** A reading to look at again, and the index of its prompt. */
+export interface Doubt {
+  readonly index: number;
+  readonly reading: Reading;
+}
+
+export const readingOf = (result: Generation, tokenizer: Tokenizer, look: Reading['look']): Reading => ({
+  ...result,
+  text: tokenizer.decode(result.ids),
+  look,
+});
+
+export const isFaulty = ({ text, stop }: Reading, { mend }: SecondLook): boolean =>
+  stop === 'repetition' || mend(text) !== text;
+
+/** Samples have to differ from the greedy reading; docs/log.md compares 0.5 and 0.8. */
+const TEMPERATURE = 0.8;
+
+/** The best reading of each doubt, as its batch of at most `batchSize` sequences (or one doubt's) finishes. */
+export async function* lookAgain(
+  generator: Generator,
+  tokenizer: Tokenizer,
+  prompts: readonly EncodedSample[],
+  doubts: readonly Doubt[],
+  options: ReadOptions & { readonly secondLook: SecondLook },
+): AsyncGenerator<Doubt> {
+  const { samples, mend } = options.secondLook;
+  // The seed is another one, or what was sampled at first would come again.
+  const sampling = { ...options, temperature: options.temperature || TEMPERATURE, seed: options.seed + 1 };
+  const atOnce = Math.max(1, Math.floor(options.batchSize / Math.max(1, samples)));
+  for (let start = 0; start < doubts.length; start += atOnce) {
+    const group = doubts.slice(start, start + atOnce);
+    const copies = group.flatMap(({ index }) => new Array<EncodedSample>(samples).fill(prompts[index]!));
+    const results = await generator.generate(copies, sampling);
+    for (const [i, { index, reading: first }] of group.entries()) {
+      const others = results
+        .slice(i * samples, (i + 1) * samples)
+        .map((result) => readingOf(result, tokenizer, 'second'));
+      const [best = first] = [first, ...others]
+        .flatMap((reading) => whole(reading, mend(reading.text)))
+        .sort((a, b) => rank(b) - rank(a));
+      yield { index, reading: best };
+    }
+  }
+}
+
+/** The reading with its text mended, where it could be. */
+function whole(reading: Reading, text: string | null): Reading[] {
+  if (text === null) return [];
+  return [{ ...reading, text, look: reading.look === 'first' && text !== reading.text ? 'mended' : reading.look }];
+}
+
+/** By confidence, but loops and what was cut off last, for a loop is sure of itself. */
+const rank = ({ stop, confidence }: Reading): number => confidence + (stop === 'stop_token' ? 1 : 0);
