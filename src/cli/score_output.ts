@@ -30,7 +30,7 @@ export async function readyReport(file: string | undefined): Promise<void> {
 interface Telling<Run extends ReportRun> extends ScoreFlags {
   /** what was read, as the reader knows it */
   readonly data: string;
-  /** what JSON says of a run beside its name and numbers, where there are several */
+  /** what JSON says of a run beside its name and numbers */
   readonly extra?: (run: Run) => Record<string, unknown>;
 }
 
@@ -48,7 +48,7 @@ export async function tellScores<Run extends ReportRun>(runs: readonly Run[], te
   }
   if (!json) return;
   const { definitions } = only!.scores;
-  if (runs.length === 1) printJson({ ...numbersOf(only!), definitions });
+  if (runs.length === 1) printJson({ ...extra?.(only!), ...numbersOf(only!), definitions });
   else printJson({ runs: runs.map((run) => ({ name: run.name, ...extra?.(run), ...numbersOf(run) })), definitions });
 }
 

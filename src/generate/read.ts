@@ -10,8 +10,8 @@ import { type Doubt, isFaulty, lookAgain, type Reading, type ReadOptions, readin
  * wastes little, and second looks come when all others are done. `onToken` streams first looks.
  */
 export async function* readEach(
-  generator: Generator,
-  tokenizer: Tokenizer,
+  generator: Pick<Generator, 'generate'>,
+  tokenizer: Pick<Tokenizer, 'decode'>,
   prompts: readonly EncodedSample[],
   options: ReadOptions,
   onToken?: (index: number, token: number) => void,
@@ -37,8 +37,8 @@ export async function* readEach(
 
 /** All readings in the order of their prompts; `title` shows a progress bar. */
 export async function readAll(
-  generator: Generator,
-  tokenizer: Tokenizer,
+  generator: Pick<Generator, 'generate'>,
+  tokenizer: Pick<Tokenizer, 'decode'>,
   prompts: readonly EncodedSample[],
   options: ReadOptions,
   title?: string,

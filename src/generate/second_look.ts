@@ -18,10 +18,12 @@ export interface ReadOptions extends GenerateOptions {
   readonly secondLook?: SecondLook;
 }
 
+/** Where a text is from; `mended` is the first one changed. */
+export type Look = 'first' | 'mended' | 'second';
+
 export interface Reading extends Generation {
   readonly text: string;
-  /** which look the text is from; `mended` is the first one changed */
-  readonly look: 'first' | 'mended' | 'second';
+  readonly look: Look;
 }
 
 /** A reading to look at again, and the index of its prompt. */
@@ -30,7 +32,7 @@ export interface Doubt {
   readonly reading: Reading;
 }
 
-export const readingOf = (result: Generation, tokenizer: Tokenizer, look: Reading['look']): Reading => ({
+export const readingOf = (result: Generation, tokenizer: Pick<Tokenizer, 'decode'>, look: Look): Reading => ({
   ...result,
   text: tokenizer.decode(result.ids),
   look,
@@ -44,8 +46,8 @@ const TEMPERATURE = 0.8;
 
 /** The best reading of each doubt, as its batch of at most `batchSize` sequences (or one doubt's) finishes. */
 export async function* lookAgain(
-  generator: Generator,
-  tokenizer: Tokenizer,
+  generator: Pick<Generator, 'generate'>,
+  tokenizer: Pick<Tokenizer, 'decode'>,
   prompts: readonly EncodedSample[],
   doubts: readonly Doubt[],
   options: ReadOptions & { readonly secondLook: SecondLook },

@@ -4,7 +4,7 @@ import type { Conversation } from '../data/conversation.ts';
 import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
 import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
-import type { Reading, ReadOptions } from '../generate/second_look.ts';
+import type { Look, ReadOptions } from '../generate/second_look.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
 import { DEFAULT_PROMPT, type Dropped, encodeRows, promptOf } from './dataset.ts';
 import { secondLookOf } from './second_look.ts';
@@ -24,7 +24,7 @@ export interface Scored {
   readonly pairs: readonly (Pair & {
     readonly image: string;
     readonly images: readonly string[];
-    readonly look: Reading['look'];
+    readonly look: Look;
   })[];
   /** of the pairs, in the same order */
   readonly grades: readonly Grade[];

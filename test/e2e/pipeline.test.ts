@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compactLatex } from '../../src/eval/compact.ts';
+import { parsing } from '../../src/eval/syntax.ts';
 import { openRun, readMeta } from '../../src/tracker/reader.ts';
 import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
@@ -110,7 +111,7 @@ describe('from nothing to LaTeX', () => {
 
   it('streams one image to a terminal token by token, and the text is the one that a pipe gets', async () => {
     const args = ['predict', at('data', 'images', '000000.png'), '--adapter', at('whole', 'adapter')];
-    const sampled = [...args, '--max-new-tokens', '12', '--temperature', '5'];
+    const sampled = [...args, '--max-new-tokens', '12', '--temperature', '5', '--no-second-look'];
     const piped = await texlensHere(...sampled);
     expect(piped.code, piped.stderr).toBe(0);
     const { isTTY } = process.stdout;
@@ -136,7 +137,34 @@ describe('from nothing to LaTeX', () => {
     expect(lines).toHaveLength(40);
     expect(new Set(lines.map(({ image }) => image)).size).toBe(40);
     for (const line of lines)
-      expect(line).toEqual({ image: expect.any(String), latex: expect.any(String), confidence: expect.any(Number) });
+      expect(line).toEqual({
+        image: expect.any(String),
+        latex: expect.any(String),
+        confidence: expect.any(Number),
+        look: expect.stringMatching(/^(first|mended|second)$/),
+      });
+  });
+
+  it('looks again at what KaTeX cannot parse, unless told not to', async () => {
+    const args = ['predict', at('data', 'images'), '--model', at('base'), '--max-new-tokens', '8', '--json'];
+    const read = async (...flags: string[]) => {
+      const { code, stdout, stderr } = await texlensHere(...args, '--temperature', '2', ...flags);
+      expect(code, stderr).toBe(0);
+      return new Map(jsonLines(stdout).map(({ image, latex, look }) => [image, { latex: latex as string, look }]));
+    };
+    const plain = await read('--no-second-look');
+    const again = await read('--second-look', '4');
+    expect(new Set([...plain.values()].map(({ look }) => look))).toEqual(new Set(['first']));
+    const faulty = [...plain].filter(([, { latex }]) => parsing(latex) !== latex);
+    // An untrained model writes one symbol after another, brackets among them.
+    expect(faulty.length).toBeGreaterThan(0);
+    expect(faulty.length).toBeLessThan(40);
+    for (const [image, { latex, look }] of again) {
+      const before = plain.get(image)!.latex;
+      if (parsing(before) === before) expect([latex, look]).toEqual([before, 'first']);
+      else if (look !== 'first') expect(parsing(latex)).toBe(latex);
+    }
+    expect(faulty.filter(([image]) => again.get(image)!.look !== 'first').length).toBeGreaterThan(0);
   });
 
   it('without --model takes the bundled one, wherever it is run, and says so when there is none', async () => {

@@ -279,6 +279,10 @@ describe.each(CASES)('%s on %s', (name, on) => {
     // A second batch meets the same programs and must begin anew.
     const again = await generator.generate(prompts, options);
     expect(again).toEqual(results);
+    // One prompt several times in a batch.
+    const [first, second] = prompts;
+    const copies = await generator.generate([first!, second!, first!], options);
+    expect(copies.map(({ ids }) => ids)).toEqual([0, 1, 0].map((i) => results[i]!.ids));
     await generator.dispose();
   });
 });

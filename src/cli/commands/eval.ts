@@ -7,6 +7,7 @@ import { withBoxMatch } from '../../eval/boxes/grade.ts';
 import { breakdown } from '../../eval/breakdown.ts';
 import { score } from '../../eval/metrics.ts';
 import type { ReportRun } from '../../eval/report.ts';
+import type { Look } from '../../generate/second_look.ts';
 import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import { readAdapterConfig } from '../../models/qwen2_vl/adapter.ts';
 import { defaultModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
@@ -38,7 +39,8 @@ Examples:
   texlens eval --adapter runs/a/adapter --adapter runs/b/adapter --base --data data/val.json --report report.html
   texlens eval --model Qwen2-VL-2B-Instruct --adapter runs/a/adapter --data data/val.json
 
---json prints the scores and their definitions; of several runs {"runs": [{"name", "adapter", …}], "definitions"}.`;
+--json prints the scores and their definitions; of several runs {"runs": [{"name", "adapter", …}], "definitions"}.
+"looks" counts the readings that are the first ones, mended ones, and those of a second look.`;
 
 export function command(): Command {
   const verb = withDeviceOptions(withHubOptions(withJsonOption(new Command('eval'))))
@@ -77,7 +79,11 @@ export function command(): Command {
       for (const adapter of adapters) runs.push(await evaluate(rows, opened, flags, model, adapter));
 
       const data = `${flags.data}, ${rows.length} samples`;
-      await tellScores(runs, { ...flags, data, extra: ({ adapter }) => ({ adapter: adapter?.name ?? null }) });
+      await tellScores(runs, {
+        ...flags,
+        data,
+        extra: ({ adapter, looks }) => ({ adapter: adapter?.name ?? null, looks }),
+      });
     });
 }
 
@@ -89,6 +95,8 @@ interface Adapter {
 
 interface Evaluated extends ReportRun {
   readonly adapter: Adapter | undefined;
+  /** readings by where they are from */
+  readonly looks: Readonly<Record<Look, number>>;
 }
 
 /** The one model that all adapters were trained on; the bundled one for none. */
@@ -123,5 +131,16 @@ async function evaluate(
   for (const { name: image, reason } of dropped) say(`dropped ${image}: ${reason}`);
   const grades = await withBoxMatch(read.grades, 'matching boxes');
   const samples = pairs.map(({ image, images }, i) => ({ name: image, images, grade: grades[i]! }));
-  return { name, adapter, samples, scores: score(grades), breakdown: breakdown(grades), dropped: dropped.length };
+  const count = (look: Look): number => pairs.filter((pair) => pair.look === look).length;
+  const looks = { first: count('first'), mended: count('mended'), second: count('second') };
+  if (looks.first < pairs.length) say(`readings mended: ${looks.mended}, from a second look: ${looks.second}`);
+  return {
+    name,
+    adapter,
+    samples,
+    scores: score(grades),
+    breakdown: breakdown(grades),
+    dropped: dropped.length,
+    looks,
+  };
 }
