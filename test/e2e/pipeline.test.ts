@@ -207,7 +207,12 @@ describe('from nothing to LaTeX', () => {
     expect(lastJson(scored.stdout)).toMatchObject({ count: 3, dropped: 0 });
     const read = await texlensHere('predict', image(1), image(2), '--together', ...model);
     expect(jsonLines(read.stdout)).toEqual([
-      { image: `${image(1)}, ${image(2)}`, latex: expect.any(String), confidence: expect.any(Number) },
+      {
+        image: `${image(1)}, ${image(2)}`,
+        latex: expect.any(String),
+        confidence: expect.any(Number),
+        look: expect.any(String),
+      },
     ]);
   });
 
