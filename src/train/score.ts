@@ -16,7 +16,7 @@ export interface ScoreOptions {
   readonly tidy?: boolean;
   readonly maxNewTokens: number;
   /** as `secondLookOf` takes it */
-  readonly secondLook?: number | boolean;
+  readonly secondLook?: number | false;
 }
 
 export interface Scored {

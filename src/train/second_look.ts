@@ -12,7 +12,7 @@ export const NO_SECOND_LOOK_HELP = 'take first readings as they are';
 const SAMPLES = 4;
 
 /** By the flag: a number of samples, false for no second look, or undefined for what suits the model. */
-export function secondLookOf(flag: number | boolean | undefined, tokenizer: Tokenizer): SecondLook | undefined {
+export function secondLookOf(flag: number | false | undefined, tokenizer: Tokenizer): SecondLook | undefined {
   const samples = flag ?? (tokenizer.spacesWords && SAMPLES);
-  return typeof samples === 'number' ? { samples, mend: parsing } : undefined;
+  return samples === false ? undefined : { samples, mend: parsing };
 }

@@ -30,7 +30,7 @@ interface Flags extends DeviceFlags, HubFlags, ScoreFlags {
   maxNewTokens: number;
   prompt?: string;
   tidy?: boolean;
-  secondLook?: number | boolean;
+  secondLook?: number | false;
 }
 
 const EXAMPLES = `

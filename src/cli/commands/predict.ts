@@ -41,7 +41,7 @@ interface Flags extends DeviceFlags, HubFlags {
   topP: number;
   topK: number;
   repetitionPenalty?: number;
-  secondLook?: number | boolean;
+  secondLook?: number | false;
   seed: number;
   batch: number;
   json?: boolean;
