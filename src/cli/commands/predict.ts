@@ -202,7 +202,7 @@ async function stream(
 
 /** Takes lines that were just written off the terminal. */
 function erase(text: string, terminal: NodeJS.WriteStream): void {
-  const { columns = 80 } = terminal;
+  const columns = terminal.columns || 80; // 0 where a terminal does not know
   const rows = text.split('\n').reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0);
   moveCursor(terminal, 0, -rows);
   clearScreenDown(terminal);
