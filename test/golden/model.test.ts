@@ -279,10 +279,10 @@ describe.each(CASES)('%s on %s', (name, on) => {
     // A second batch meets the same programs and must begin anew.
     const again = await generator.generate(prompts, options);
     expect(again).toEqual(results);
-    // One prompt several times in a batch.
+    // One prompt several times in a batch is computed once; its second token comes from the cache that each then has.
     const [first, second] = prompts;
-    const copies = await generator.generate([first!, second!, first!], options);
-    expect(copies.map(({ ids }) => ids)).toEqual([0, 1, 0].map((i) => results[i]!.ids));
+    const copies = await generator.generate([first!, second!, first!], { ...options, maxNewTokens: 2 });
+    expect(copies.map(({ ids }) => ids)).toEqual([0, 1, 0].map((i) => results[i]!.ids.slice(0, 2)));
     await generator.dispose();
   });
 });
