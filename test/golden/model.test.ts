@@ -279,10 +279,16 @@ describe.each(CASES)('%s on %s', (name, on) => {
     // A second batch meets the same programs and must begin anew.
     const again = await generator.generate(prompts, options);
     expect(again).toEqual(results);
-    // One prompt several times in a batch is computed once; its second token comes from the cache that each then has.
-    const [first, second] = prompts;
-    const copies = await generator.generate([first!, second!, first!], { ...options, maxNewTokens: 2 });
-    expect(copies.map(({ ids }) => ids)).toEqual([0, 1, 0].map((i) => results[i]!.ids.slice(0, 2)));
+    await generator.dispose();
+  });
+
+  // The larger configuration takes long to compile, and packs prompts no differently.
+  it.skipIf(name !== 'tiny')('a prompt that stands in a batch several times is read as it is alone', async () => {
+    const [first, second] = fixture.samples.map((s) => ({ ...s, ids: s.ids.slice(0, s.labelStart) }));
+    const generator = new Generator(backend, fixture.config);
+    const options = { ...GENERATE_DEFAULTS, maxNewTokens: 16, stopIds: [], stopOnRepetition: false };
+    const copies = await generator.generate([first!, second!, first!], options);
+    expect(copies.map(({ ids }) => ids)).toEqual([0, 1, 0].map((i) => Array.from(fixture.expected(`greedy.${i}`))));
     await generator.dispose();
   });
 });
