@@ -110,21 +110,15 @@ interface Coefficients {
   readonly size: number;
   readonly starts: Int32Array;
   readonly counts: Int32Array;
-  /** fixed point, [out, size] */
+  /** fixed point, [out, size]; 0 beyond the count, for sizes are multiples of 4 */
   readonly weights: Int32Array;
-}
-
-/** Bytes from a line to the next, and from a pixel to the next in its line. */
-interface Walk {
-  readonly line: number;
-  readonly step: number;
 }
 
 function coefficients(from: number, to: number): Coefficients {
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
   const support = 2 * filterScale;
-  const size = Math.ceil(support) * 2 + 1;
+  const size = (Math.ceil(support) * 2 + 4) & ~3;
   const starts = new Int32Array(to);
   const counts = new Int32Array(to);
   const weights = new Int32Array(to * size);
@@ -149,45 +143,76 @@ function coefficients(from: number, to: number): Coefficients {
   return { size, starts, counts, weights };
 }
 
-/** Runs one pass over lines of `step`-spaced pixels of 3 channels. */
-function passRgb(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
-  for (let line = 0; line < lines; line++)
-    for (let x = 0; x < c.starts.length; x++) {
-      const count = c.counts[x] as number;
-      const base = line * from.line + (c.starts[x] as number) * from.step;
-      let [r, g, b] = [HALF, HALF, HALF];
-      for (let i = 0; i < count; i++) {
-        const w = c.weights[x * c.size + i] as number;
-        const at = base + i * from.step;
-        r += (source[at] as number) * w;
-        g += (source[at + 1] as number) * w;
-        b += (source[at + 2] as number) * w;
+// Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. So they
+// are integers all along (`| 0` tells the compiler), which takes a quarter of the time.
+
+const clip8 = (fixed: number): number => {
+  const value = fixed >> PRECISION_BITS;
+  return value < 0 ? 0 : value > 255 ? 255 : value;
+};
+
+/** Every row of a grey image at another width. */
+function acrossGrey(source: Uint8Array, target: Uint8Array, c: Coefficients, width: number, rows: number): void {
+  const { size, starts, counts, weights } = c;
+  const to = starts.length;
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < to; x++) {
+      const base = y * width + starts[x]!;
+      const end = base + counts[x]!;
+      let [sum, at, k] = [HALF, base, x * size];
+      for (; at + 1 < end; at += 2, k += 2) {
+        const two = (Math.imul(source[at]!, weights[k]!) + Math.imul(source[at + 1]!, weights[k + 1]!)) | 0;
+        sum = (sum + two) | 0;
       }
-      const at = line * to.line + x * to.step;
+      if (at < end) sum = (sum + Math.imul(source[at]!, weights[k]!)) | 0;
+      target[y * to + x] = clip8(sum);
+    }
+}
+
+/** The same of 3 channels. */
+function acrossRgb(source: Uint8Array, target: Uint8Array, c: Coefficients, width: number, rows: number): void {
+  const { size, starts, counts, weights } = c;
+  const to = starts.length;
+  for (let y = 0; y < rows; y++)
+    for (let x = 0; x < to; x++) {
+      const base = 3 * (y * width + starts[x]!);
+      const end = base + 3 * counts[x]!;
+      let [r, g, b] = [HALF, HALF, HALF];
+      for (let at = base, k = x * size; at < end; at += 3, k++) {
+        const w = weights[k]!;
+        r = (r + Math.imul(source[at]!, w)) | 0;
+        g = (g + Math.imul(source[at + 1]!, w)) | 0;
+        b = (b + Math.imul(source[at + 2]!, w)) | 0;
+      }
+      const at = 3 * (y * to + x);
       target[at] = clip8(r);
       target[at + 1] = clip8(g);
       target[at + 2] = clip8(b);
     }
 }
 
-/** The same of one channel. */
-function passGrey(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
-  for (let line = 0; line < lines; line++)
-    for (let x = 0; x < c.starts.length; x++) {
-      const count = c.counts[x] as number;
-      const base = line * from.line + (c.starts[x] as number) * from.step;
-      let sum = HALF;
-      for (let i = 0; i < count; i++)
-        sum += (source[base + i * from.step] as number) * (c.weights[x * c.size + i] as number);
-      target[line * to.line + x * to.step] = clip8(sum);
+/** All columns at another height, four rows at once as they lie in memory; `row` is bytes, of whatever channels. */
+function down(source: Uint8Array, target: Uint8Array, c: Coefficients, row: number): void {
+  const { size, starts, counts, weights } = c;
+  const last = source.length - row;
+  const sums = new Int32Array(row);
+  for (let y = 0; y < starts.length; y++) {
+    sums.fill(HALF);
+    for (let k = 0; k < counts[y]!; k += 4) {
+      const at = y * size + k;
+      const [w0, w1, w2, w3] = [weights[at]!, weights[at + 1]!, weights[at + 2]!, weights[at + 3]!];
+      const r0 = (starts[y]! + k) * row;
+      // Rows that are none have the weight 0.
+      const [r1, r2, r3] = [Math.min(r0 + row, last), Math.min(r0 + 2 * row, last), Math.min(r0 + 3 * row, last)];
+      for (let x = 0; x < row; x++) {
+        const upper = (Math.imul(source[r0 + x]!, w0) + Math.imul(source[r1 + x]!, w1)) | 0;
+        const lower = (Math.imul(source[r2 + x]!, w2) + Math.imul(source[r3 + x]!, w3)) | 0;
+        sums[x] = (((sums[x]! + upper) | 0) + lower) | 0;
+      }
     }
+    for (let x = 0, at = y * row; x < row; x++, at++) target[at] = clip8(sums[x]!);
+  }
 }
-
-/** Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. */
-const clip8 = (fixed: number): number => {
-  const value = fixed >> PRECISION_BITS;
-  return value < 0 ? 0 : Math.min(value, 255);
-};
 
 /** Resizes as Pillow's Image.resize(…, BICUBIC) does for RGB. */
 export function resizeBicubic({ rgb, ...size }: RgbImage, width: number, height: number): RgbImage {
@@ -196,18 +221,16 @@ export function resizeBicubic({ rgb, ...size }: RgbImage, width: number, height:
 
 /** The same of either number of channels: horizontally, then vertically, each rounded to bytes. */
 export function resizePixels({ channels, ...image }: Pixels, width: number, height: number): Pixels {
-  const pass = channels === 1 ? passGrey : passRgb;
   let { pixels } = image;
   if (width !== image.width) {
     const out = new Uint8Array(width * image.height * channels);
-    const [from, to] = [image.width, width].map((side) => ({ line: side * channels, step: channels }));
-    pass(pixels, out, coefficients(image.width, width), image.height, from!, to!);
+    const across = channels === 1 ? acrossGrey : acrossRgb;
+    across(pixels, out, coefficients(image.width, width), image.width, image.height);
     pixels = out;
   }
   if (height !== image.height) {
     const out = new Uint8Array(width * height * channels);
-    const down = { line: channels, step: width * channels };
-    pass(pixels, out, coefficients(image.height, height), width, down, down);
+    down(pixels, out, coefficients(image.height, height), width * channels);
     pixels = out;
   }
   return { pixels, width, height, channels };

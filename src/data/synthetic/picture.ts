@@ -186,7 +186,9 @@ function onPaper(ink: Float32Array, width: number, height: number, look: Look, r
     const paper = look.paper[c]!;
     const change = look.ink[c]! - paper;
     for (let at = 0, to = c; at < ink.length; at++, to += channels) {
-      const value = (paper + change * ink[at]!) * (light === undefined ? 1 : light[at]!) + 0.5;
+      let value = paper + change * ink[at]!;
+      if (light !== undefined) value *= light[at]!;
+      value += 0.5;
       pixels[to] = value < 0 ? 0 : value > 255 ? 255 : value;
     }
   }

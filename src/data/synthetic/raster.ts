@@ -5,6 +5,7 @@ import type { Points } from './geometry.ts';
 export class Canvas {
   /** Ink from strokes, 0 to 1. */
   private readonly strokes: Float32Array;
+  private isStroked = false;
   /** Signed area differences along each row, two spare columns. */
   private readonly areas: Float32Array;
   private readonly stride: number;
@@ -84,6 +85,8 @@ export class Canvas {
     const dy = by - ay;
     const length2 = dx * dx + dy * dy;
     const scale = length2 > 0 ? 1 / length2 : 0;
+    const { strokes, width } = this;
+    this.isStroked = true;
     for (let y = top; y <= bottom; y++) {
       const py = y + 0.5 - ay;
       for (let x = left; x <= right; x++) {
@@ -98,22 +101,21 @@ export class Canvas {
         // A pen thinner than a pixel leaves less ink, not a thinner line.
         const full = radius < 0.5 ? 2 * radius : 1;
         ink = Math.min(ink, full);
-        const at = y * this.width + x;
-        if (ink > this.strokes[at]!) this.strokes[at] = ink;
+        const at = y * width + x;
+        if (ink > strokes[at]!) strokes[at] = ink;
       }
     }
   }
 
   /** Ink of every pixel, 0 to 1. */
   ink(): Float32Array {
-    const { width, stride, areas, strokes } = this;
-    for (let y = 0; y < this.height; y++) {
+    const { width, height, areas, strokes, isStroked } = this;
+    for (let y = 0, at = 0, from = 0; y < height; y++, from += 2) {
       let sum = 0;
-      for (let x = 0; x < width; x++) {
-        sum += areas[y * stride + x]!;
+      for (const end = at + width; at < end; at++, from++) {
+        sum += areas[from]!;
         const area = Math.min(1, Math.abs(sum));
-        const at = y * width + x;
-        if (area > strokes[at]!) strokes[at] = area;
+        if (!isStroked || area > strokes[at]!) strokes[at] = area;
       }
     }
     return strokes;
