@@ -143,74 +143,43 @@ function coefficients(from: number, to: number): Coefficients {
   return { size, starts, counts, weights };
 }
 
-// Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. So they
-// are integers all along (`| 0` tells the compiler), which takes a quarter of the time.
-
 const clip8 = (fixed: number): number => {
   const value = fixed >> PRECISION_BITS;
   return value < 0 ? 0 : value > 255 ? 255 : value;
 };
 
-/** Every row of a grey image at another width. */
-function acrossGrey(source: Uint8Array, target: Uint8Array, c: Coefficients, width: number, rows: number): void {
-  const { size, starts, counts, weights } = c;
-  const to = starts.length;
-  for (let y = 0; y < rows; y++)
-    for (let x = 0; x < to; x++) {
-      const base = y * width + starts[x]!;
-      const end = base + counts[x]!;
-      let [sum, at, k] = [HALF, base, x * size];
-      for (; at + 1 < end; at += 2, k += 2) {
-        const two = (Math.imul(source[at]!, weights[k]!) + Math.imul(source[at + 1]!, weights[k + 1]!)) | 0;
-        sum = (sum + two) | 0;
-      }
-      if (at < end) sum = (sum + Math.imul(source[at]!, weights[k]!)) | 0;
-      target[y * to + x] = clip8(sum);
-    }
+/** Bytes from a line to the next, and from a pixel to the next in its line. */
+interface Walk {
+  readonly line: number;
+  readonly step: number;
 }
 
-/** The same of 3 channels. */
-function acrossRgb(source: Uint8Array, target: Uint8Array, c: Coefficients, width: number, rows: number): void {
+/**
+ * One channel of `lines` lines, which begins at byte `offset`. Pixel by pixel through all lines with four weights at hand,
+ * which takes a third of the time of line by line. Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1,
+ * and what they overshoot is less than that; so they are integers all along (`| 0` tells the compiler).
+ */
+function pass(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk, offset = 0) {
   const { size, starts, counts, weights } = c;
-  const to = starts.length;
-  for (let y = 0; y < rows; y++)
-    for (let x = 0; x < to; x++) {
-      const base = 3 * (y * width + starts[x]!);
-      const end = base + 3 * counts[x]!;
-      let [r, g, b] = [HALF, HALF, HALF];
-      for (let at = base, k = x * size; at < end; at += 3, k++) {
-        const w = weights[k]!;
-        r = (r + Math.imul(source[at]!, w)) | 0;
-        g = (g + Math.imul(source[at + 1]!, w)) | 0;
-        b = (b + Math.imul(source[at + 2]!, w)) | 0;
-      }
-      const at = 3 * (y * to + x);
-      target[at] = clip8(r);
-      target[at + 1] = clip8(g);
-      target[at + 2] = clip8(b);
-    }
-}
-
-/** All columns at another height, four rows at once as they lie in memory; `row` is bytes, of whatever channels. */
-function down(source: Uint8Array, target: Uint8Array, c: Coefficients, row: number): void {
-  const { size, starts, counts, weights } = c;
-  const last = source.length - row;
-  const sums = new Int32Array(row);
-  for (let y = 0; y < starts.length; y++) {
+  const sums = new Int32Array(lines);
+  for (let x = 0; x < starts.length; x++) {
+    const count = counts[x]!;
     sums.fill(HALF);
-    for (let k = 0; k < counts[y]!; k += 4) {
-      const at = y * size + k;
+    for (let k = 0; k < count; k += 4) {
+      const at = x * size + k;
       const [w0, w1, w2, w3] = [weights[at]!, weights[at + 1]!, weights[at + 2]!, weights[at + 3]!];
-      const r0 = (starts[y]! + k) * row;
-      // Rows that are none have the weight 0.
-      const [r1, r2, r3] = [Math.min(r0 + row, last), Math.min(r0 + 2 * row, last), Math.min(r0 + 3 * row, last)];
-      for (let x = 0; x < row; x++) {
-        const upper = (Math.imul(source[r0 + x]!, w0) + Math.imul(source[r1 + x]!, w1)) | 0;
-        const lower = (Math.imul(source[r2 + x]!, w2) + Math.imul(source[r3 + x]!, w3)) | 0;
-        sums[x] = (((sums[x]! + upper) | 0) + lower) | 0;
+      // Pixels that are none have the weight 0; the last one stands in for them.
+      const tap = (i: number): number => Math.min(i, count - 1 - k) * from.step;
+      const [t1, t2, t3] = [tap(1), tap(2), tap(3)];
+      let pixel = offset + (starts[x]! + k) * from.step;
+      for (let line = 0; line < lines; line++, pixel += from.line) {
+        const a = (Math.imul(source[pixel]!, w0) + Math.imul(source[pixel + t1]!, w1)) | 0;
+        const b = (Math.imul(source[pixel + t2]!, w2) + Math.imul(source[pixel + t3]!, w3)) | 0;
+        sums[line] = (((sums[line]! + a) | 0) + b) | 0;
       }
     }
-    for (let x = 0, at = y * row; x < row; x++, at++) target[at] = clip8(sums[x]!);
+    let pixel = offset + x * to.step;
+    for (let line = 0; line < lines; line++, pixel += to.line) target[pixel] = clip8(sums[line]!);
   }
 }
 
@@ -224,13 +193,17 @@ export function resizePixels({ channels, ...image }: Pixels, width: number, heig
   let { pixels } = image;
   if (width !== image.width) {
     const out = new Uint8Array(width * image.height * channels);
-    const across = channels === 1 ? acrossGrey : acrossRgb;
-    across(pixels, out, coefficients(image.width, width), image.width, image.height);
+    const [from, to] = [image.width, width].map((side) => ({ line: side * channels, step: channels })) as [Walk, Walk];
+    const across = coefficients(image.width, width);
+    for (let c = 0; c < channels; c++) pass(pixels, out, across, image.height, from, to, c);
     pixels = out;
   }
   if (height !== image.height) {
     const out = new Uint8Array(width * height * channels);
-    down(pixels, out, coefficients(image.height, height), width * channels);
+    const row = width * channels;
+    // Channels are as columns here.
+    const down = { line: 1, step: row };
+    pass(pixels, out, coefficients(image.height, height), row, down, down);
     pixels = out;
   }
   return { pixels, width, height, channels };
