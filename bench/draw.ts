@@ -18,9 +18,10 @@ import { round } from './statistics.ts';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { count: { type: 'string', default: '1000' } },
+  options: { count: { type: 'string', default: '1000' }, looks: { type: 'string', default: '1' } },
 });
 const count = Number(values.count);
+const looks = Number(values.looks);
 /** Samples of one task, as the training has it. */
 const SHARE = 32;
 
@@ -50,7 +51,7 @@ function evenly(all: readonly string[]): string[] {
   return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
 }
 
-const draw = { seed: 2, style: 'wild', level: 'hard', formulas: [list], grammar: 0.08, varied: 0.45 } as const;
+const draw = { seed: 2, style: 'wild', level: 'hard', formulas: [list], grammar: 0.08, varied: 0.45, looks, apart: count } as const;
 const common = { draw, model: 'models/base', sizing: { minPixels: 784, maxPixels: 235_200 }, tidying: { em: 26 } };
 
 function tasks(from: number): DrawTask[] {
@@ -128,7 +129,7 @@ try {
       );
   }
   await threads.close();
-  console.log(JSON.stringify({ bench: 'draw', count, lists: positionals.length, results }));
+  console.log(JSON.stringify({ bench: 'draw', count, looks, lists: positionals.length, results }));
 } finally {
   rmSync(folder, { recursive: true });
 }

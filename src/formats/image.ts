@@ -167,10 +167,15 @@ function pass(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: nu
     sums.fill(HALF);
     for (let k = 0; k < count; k += 4) {
       const at = x * size + k;
-      const [w0, w1, w2, w3] = [weights[at]!, weights[at + 1]!, weights[at + 2]!, weights[at + 3]!];
+      const w0 = weights[at]!;
+      const w1 = weights[at + 1]!;
+      const w2 = weights[at + 2]!;
+      const w3 = weights[at + 3]!;
       // Pixels that are none have the weight 0; the last one stands in for them.
-      const tap = (i: number): number => Math.min(i, count - 1 - k) * from.step;
-      const [t1, t2, t3] = [tap(1), tap(2), tap(3)];
+      const last = count - 1 - k;
+      const t1 = Math.min(1, last) * from.step;
+      const t2 = Math.min(2, last) * from.step;
+      const t3 = Math.min(3, last) * from.step;
       let pixel = offset + (starts[x]! + k) * from.step;
       for (let line = 0; line < lines; line++, pixel += from.line) {
         const a = (Math.imul(source[pixel]!, w0) + Math.imul(source[pixel + t1]!, w1)) | 0;

@@ -22,19 +22,20 @@ export class Canvas {
   /** Adds a closed polygon, in pixels with y downwards. Outer contours of all polygons must turn the same way. */
   fill(points: Points, from = 0, to = points.length): void {
     if (to - from < 6) return;
-    let [ax, ay] = [points[to - 2]!, points[to - 1]!];
-    for (let i = from; i < to; i += 2) {
-      const bx = points[i]!;
-      const by = points[i + 1]!;
-      if (ay < by) this.edge(ax, ay, bx, by, 1);
-      else if (by < ay) this.edge(bx, by, ax, ay, -1);
-      ax = bx;
-      ay = by;
+    for (let a = to - 2, b = from; b < to; a = b, b += 2) {
+      const ay = points[a + 1]!;
+      const by = points[b + 1]!;
+      if (ay < by) this.edge(points, a, b, 1);
+      else if (by < ay) this.edge(points, b, a, -1);
     }
   }
 
-  /** One side of a polygon, from its upper end to its lower one. */
-  private edge(x0: number, y0: number, x1: number, y1: number, sense: number): void {
+  /** One side of a polygon, from its upper end to its lower one, by their places: numbers would be boxed for the call. */
+  private edge(points: Points, upper: number, lower: number, sense: number): void {
+    const x0 = points[upper]!;
+    const y0 = points[upper + 1]!;
+    const x1 = points[lower]!;
+    const y1 = points[lower + 1]!;
     const { areas, stride } = this;
     const right = this.width;
     const slope = (x1 - x0) / (y1 - y0);

@@ -67,12 +67,11 @@ function transform(from: Float32Array, to: Float32Array, cosines: Float32Array):
 /** The rows' transforms as columns, so that twice does rows and columns. Written out: it is most of a block's time. */
 function turned(from: Float32Array, to: Float32Array, cosines: Float32Array): void {
   for (let row = 0, at = 0; row < N; row++, at += N) {
-    const [a, b, c, d] = [from[at]!, from[at + 1]!, from[at + 2]!, from[at + 3]!];
-    const [e, f, g, h] = [from[at + 4]!, from[at + 5]!, from[at + 6]!, from[at + 7]!];
     for (let u = 0, k = 0; u < N; u++, k += N) {
-      const first = cosines[k]! * a + cosines[k + 1]! * b + cosines[k + 2]! * c + cosines[k + 3]! * d;
-      to[u * N + row] =
-        first + cosines[k + 4]! * e + cosines[k + 5]! * f + cosines[k + 6]! * g + cosines[k + 7]! * h;
+      let sum = cosines[k]! * from[at]! + cosines[k + 1]! * from[at + 1]!;
+      sum = sum + cosines[k + 2]! * from[at + 2]! + cosines[k + 3]! * from[at + 3]!;
+      sum = sum + cosines[k + 4]! * from[at + 4]! + cosines[k + 5]! * from[at + 5]!;
+      to[u * N + row] = sum + cosines[k + 6]! * from[at + 6]! + cosines[k + 7]! * from[at + 7]!;
     }
   }
 }
