@@ -51,7 +51,16 @@ function evenly(all: readonly string[]): string[] {
   return Array.from({ length: count }, (_, i) => all[Math.floor((i * all.length) / count)]!);
 }
 
-const draw = { seed: 2, style: 'wild', level: 'hard', formulas: [list], grammar: 0.08, varied: 0.45, looks, apart: count } as const;
+const draw = {
+  seed: 2,
+  style: 'wild',
+  level: 'hard',
+  formulas: [list],
+  grammar: 0.08,
+  varied: 0.45,
+  looks,
+  apart: count,
+} as const;
 const common = { draw, model: 'models/base', sizing: { minPixels: 784, maxPixels: 235_200 }, tidying: { em: 26 } };
 
 function tasks(from: number): DrawTask[] {

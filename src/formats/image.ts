@@ -159,7 +159,15 @@ interface Walk {
  * which takes a third of the time of line by line. Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1,
  * and what they overshoot is less than that; so they are integers all along (`| 0` tells the compiler).
  */
-function pass(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk, offset = 0) {
+function pass(
+  source: Uint8Array,
+  target: Uint8Array,
+  c: Coefficients,
+  lines: number,
+  from: Walk,
+  to: Walk,
+  offset = 0,
+) {
   const { size, starts, counts, weights } = c;
   const sums = new Int32Array(lines);
   for (let x = 0; x < starts.length; x++) {

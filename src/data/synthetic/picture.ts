@@ -190,10 +190,13 @@ function onPaper(ink: Float32Array, width: number, height: number, look: Look, r
   for (let c = 0; c < channels; c++) {
     const paper = look.paper[c]!;
     const change = look.ink[c]! - paper;
+    const bare = Math.min(255, paper);
     for (let at = 0, to = c; at < ink.length; at++, to += channels) {
-      let value = paper + change * ink[at]!;
-      if (light !== undefined) value *= light[at]!;
-      value += 0.5;
+      if (light === undefined && ink[at] === 0) {
+        pixels[to] = bare;
+        continue;
+      }
+      const value = (paper + change * ink[at]!) * (light === undefined ? 1 : light[at]!) + 0.5;
       pixels[to] = value < 0 ? 0 : value > 255 ? 255 : value;
     }
   }

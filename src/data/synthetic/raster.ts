@@ -112,10 +112,14 @@ export class Canvas {
   ink(): Float32Array {
     const { width, height, areas, strokes, isStroked } = this;
     for (let y = 0, at = 0, from = 0; y < height; y++, from += 2) {
-      let sum = 0;
+      let [sum, area] = [0, 0];
       for (const end = at + width; at < end; at++, from++) {
-        sum += areas[from]!;
-        const area = Math.min(1, Math.abs(sum));
+        const change = areas[from]!;
+        // On paper and within strokes nothing changes, and nothing has to wait for the sum.
+        if (change !== 0) {
+          sum += change;
+          area = Math.min(1, Math.abs(sum));
+        }
         if (!isStroked || area > strokes[at]!) strokes[at] = area;
       }
     }

@@ -7,12 +7,11 @@ export interface Component {
   /** exclusive, as bottom */
   right: number;
   bottom: number;
-  /** pixels of ink, and the runs that they lie in */
+  /** pixels of ink */
   area: number;
-  runs: number;
 }
 
-/** Of all runs their starts, their ends and their parents in the forest of parts; kept from picture to picture, for they grow. */
+/** Of all runs their starts, ends and parents in the forest of parts. They are filled anew for every picture, and grow. */
 let starts = new Int32Array(4096);
 let ends = new Int32Array(4096);
 let parents = new Int32Array(4096);
@@ -76,7 +75,7 @@ export function components({ width, height, data }: Grey, level: number): Compon
       const root = rootOf(run);
       // A part's root is its first run.
       if (root === run) {
-        const part = { left, top: y, right, bottom: y + 1, area: right - left, runs: 1 };
+        const part = { left, top: y, right, bottom: y + 1, area: right - left };
         partOf[run] = part;
         found.push(part);
         continue;
@@ -86,7 +85,6 @@ export function components({ width, height, data }: Grey, level: number): Compon
       part.right = Math.max(part.right, right);
       part.bottom = y + 1;
       part.area += right - left;
-      part.runs++;
     }
   return found;
 }

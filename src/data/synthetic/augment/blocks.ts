@@ -23,6 +23,7 @@ export function compressBlocks(
   quality: number,
 ): void {
   const scale = quality < 50 ? 50 / quality : 2 - quality / 50;
+  const steps = STEPS.map((step) => Math.max(1, step * scale));
   const block = new Float32Array(N * N);
   const waves = new Float32Array(N * N);
   const before = new Float32Array(N * N);
@@ -33,17 +34,18 @@ export function compressBlocks(
         const y = Math.min(height - 1, top + (i >> 3));
         const at = (y * width + x) * channels;
         before[i] = channels === 1 ? pixels[at]! : brightness(pixels[at]!, pixels[at + 1]!, pixels[at + 2]!);
+        block[i] = before[i]! - 128;
       }
-      for (let i = 0; i < N * N; i++) block[i] = before[i]! - 128;
       transform(block, waves, FORWARD);
       for (let i = 0; i < N * N; i++) {
-        const step = Math.max(1, STEPS[i]! * scale);
+        const step = steps[i]!;
         // White's mean lies half a step up at quality 50: the addend decides it, not a rounding error of the sum.
         waves[i] = step * Math.round(waves[i]! / step + 1e-4);
       }
       transform(waves, block, INVERSE);
       for (let i = 0; i < N * N; i++) {
-        const [x, y] = [left + (i & 7), top + (i >> 3)];
+        const x = left + (i & 7);
+        const y = top + (i >> 3);
         if (x >= width || y >= height) continue;
         const change = Math.round(block[i]! + 128 - before[i]!);
         for (let c = 0, at = (y * width + x) * channels; c < channels; c++, at++) {
