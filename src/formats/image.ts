@@ -156,22 +156,23 @@ interface Walk {
 
 /**
  * One channel of `lines` lines, which begins at byte `offset`. Pixel by pixel through all lines with four weights at hand,
- * which takes a third of the time of line by line. Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1,
+ * which takes a third of the time of line by line. Sums stay below 2³¹, as in Pillow: the weights of a pixel add up to 1,
  * and what they overshoot is less than that; so they are integers all along (`| 0` tells the compiler).
  */
 function pass(
   source: Uint8Array,
   target: Uint8Array,
-  c: Coefficients,
+  { size, starts, counts, weights }: Coefficients,
   lines: number,
   from: Walk,
   to: Walk,
-  offset = 0,
-) {
-  const { size, starts, counts, weights } = c;
+  offset: number,
+): void {
   const sums = new Int32Array(lines);
   for (let x = 0; x < starts.length; x++) {
     const count = counts[x]!;
+    const first = offset + starts[x]! * from.step;
+    let out = offset + x * to.step;
     sums.fill(HALF);
     for (let k = 0; k < count; k += 4) {
       const at = x * size + k;
@@ -184,15 +185,30 @@ function pass(
       const t1 = Math.min(1, last) * from.step;
       const t2 = Math.min(2, last) * from.step;
       const t3 = Math.min(3, last) * from.step;
-      let pixel = offset + (starts[x]! + k) * from.step;
-      for (let line = 0; line < lines; line++, pixel += from.line) {
-        const a = (Math.imul(source[pixel]!, w0) + Math.imul(source[pixel + t1]!, w1)) | 0;
-        const b = (Math.imul(source[pixel + t2]!, w2) + Math.imul(source[pixel + t3]!, w3)) | 0;
-        sums[line] = (((sums[line]! + a) | 0) + b) | 0;
-      }
+      let pixel = first + k * from.step;
+      if (count > 4)
+        for (let line = 0; line < lines; line++, pixel += from.line) {
+          const left = (Math.imul(source[pixel]!, w0) + Math.imul(source[pixel + t1]!, w1)) | 0;
+          const right = (Math.imul(source[pixel + t2]!, w2) + Math.imul(source[pixel + t3]!, w3)) | 0;
+          sums[line] = (((sums[line]! + left) | 0) + right) | 0;
+        }
+      // All weights are here. Four pixels of one level, as most of a formula's are, become it: the weights add up to 1.
+      else
+        for (let line = 0; line < lines; line++, pixel += from.line, out += to.line) {
+          const p0 = source[pixel]!;
+          const p1 = source[pixel + t1]!;
+          const p2 = source[pixel + t2]!;
+          const p3 = source[pixel + t3]!;
+          if (p0 === p1 && p2 === p3 && p0 === p2) {
+            target[out] = p0;
+            continue;
+          }
+          const left = (Math.imul(p0, w0) + Math.imul(p1, w1)) | 0;
+          const right = (Math.imul(p2, w2) + Math.imul(p3, w3)) | 0;
+          target[out] = clip8((((HALF + left) | 0) + right) | 0);
+        }
     }
-    let pixel = offset + x * to.step;
-    for (let line = 0; line < lines; line++, pixel += to.line) target[pixel] = clip8(sums[line]!);
+    if (count > 4) for (let line = 0; line < lines; line++, out += to.line) target[out] = clip8(sums[line]!);
   }
 }
 
@@ -216,7 +232,7 @@ export function resizePixels({ channels, ...image }: Pixels, width: number, heig
     const row = width * channels;
     // Channels are as columns here.
     const down = { line: 1, step: row };
-    pass(pixels, out, coefficients(image.height, height), row, down, down);
+    pass(pixels, out, coefficients(image.height, height), row, down, down, 0);
     pixels = out;
   }
   return { pixels, width, height, channels };

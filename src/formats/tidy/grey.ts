@@ -68,6 +68,7 @@ function skewness({ width, height, channels, data }: Raster): number[] {
           const value = data[at]!;
           const left = data[at - step]!;
           const right = data[at + step]!;
+          if (value === left && value === right) continue;
           // value − min(value, left, right) + value − max(value, left, right), one of which is 0; without branches, for
           // in noise they are guessed wrong half of the time.
           const wider = (left - right) & ((left - right) >> 31);
