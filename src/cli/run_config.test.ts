@@ -106,6 +106,7 @@ describe('faults', () => {
     ['data: {train: t, draw: {}}', 'data.draw: expected either data.train or data.draw, got both: leave one out'],
     ['data: {draw: {level: odd}}', 'data.draw.level: expected one of tiny, sums, easy, medium, hard, got "odd"'],
     ['data: {draw: {levl: easy}}', 'data.draw.levl: unknown key; the nearest known one is data.draw.level'],
+    ['data: {draw: {looks: 0}}', 'data.draw.looks: expected a whole number, 1 or more, got 0'],
     ['data: {draw: 3}', 'data.draw: expected keys and values (data.draw.formulas, data.draw.grammar,'],
     ['data: {draw: {grammar: 0.5}}', 'data.draw.grammar: expected data.draw.formulas'],
     [

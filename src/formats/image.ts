@@ -110,21 +110,15 @@ interface Coefficients {
   readonly size: number;
   readonly starts: Int32Array;
   readonly counts: Int32Array;
-  /** fixed point, [out, size] */
+  /** fixed point, [out, size]; 0 beyond the count, for sizes are multiples of 4 */
   readonly weights: Int32Array;
-}
-
-/** Bytes from a line to the next, and from a pixel to the next in its line. */
-interface Walk {
-  readonly line: number;
-  readonly step: number;
 }
 
 function coefficients(from: number, to: number): Coefficients {
   const scale = from / to;
   const filterScale = Math.max(scale, 1);
   const support = 2 * filterScale;
-  const size = Math.ceil(support) * 2 + 1;
+  const size = (Math.ceil(support) * 2 + 4) & ~3;
   const starts = new Int32Array(to);
   const counts = new Int32Array(to);
   const weights = new Int32Array(to * size);
@@ -149,45 +143,74 @@ function coefficients(from: number, to: number): Coefficients {
   return { size, starts, counts, weights };
 }
 
-/** Runs one pass over lines of `step`-spaced pixels of 3 channels. */
-function passRgb(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
-  for (let line = 0; line < lines; line++)
-    for (let x = 0; x < c.starts.length; x++) {
-      const count = c.counts[x] as number;
-      const base = line * from.line + (c.starts[x] as number) * from.step;
-      let [r, g, b] = [HALF, HALF, HALF];
-      for (let i = 0; i < count; i++) {
-        const w = c.weights[x * c.size + i] as number;
-        const at = base + i * from.step;
-        r += (source[at] as number) * w;
-        g += (source[at + 1] as number) * w;
-        b += (source[at + 2] as number) * w;
-      }
-      const at = line * to.line + x * to.step;
-      target[at] = clip8(r);
-      target[at + 1] = clip8(g);
-      target[at + 2] = clip8(b);
-    }
-}
-
-/** The same of one channel. */
-function passGrey(source: Uint8Array, target: Uint8Array, c: Coefficients, lines: number, from: Walk, to: Walk): void {
-  for (let line = 0; line < lines; line++)
-    for (let x = 0; x < c.starts.length; x++) {
-      const count = c.counts[x] as number;
-      const base = line * from.line + (c.starts[x] as number) * from.step;
-      let sum = HALF;
-      for (let i = 0; i < count; i++)
-        sum += (source[base + i * from.step] as number) * (c.weights[x * c.size + i] as number);
-      target[line * to.line + x * to.step] = clip8(sum);
-    }
-}
-
-/** Sums stay below 2³¹, as in Pillow: the weights of a row add up to 1, and what they overshoot is less than that. */
 const clip8 = (fixed: number): number => {
   const value = fixed >> PRECISION_BITS;
-  return value < 0 ? 0 : Math.min(value, 255);
+  return value < 0 ? 0 : value > 255 ? 255 : value;
 };
+
+/** Bytes from a line to the next, and from a pixel to the next in its line. */
+interface Walk {
+  readonly line: number;
+  readonly step: number;
+}
+
+/**
+ * One channel of `lines` lines, which begins at byte `offset`. Pixel by pixel through all lines with four weights at hand,
+ * which takes a third of the time of line by line. Sums stay below 2³¹, as in Pillow: the weights of a pixel add up to 1,
+ * and what they overshoot is less than that; so they are integers all along (`| 0` tells the compiler).
+ */
+function pass(
+  source: Uint8Array,
+  target: Uint8Array,
+  { size, starts, counts, weights }: Coefficients,
+  lines: number,
+  from: Walk,
+  to: Walk,
+  offset: number,
+): void {
+  const sums = new Int32Array(lines);
+  for (let x = 0; x < starts.length; x++) {
+    const count = counts[x]!;
+    const first = offset + starts[x]! * from.step;
+    let out = offset + x * to.step;
+    sums.fill(HALF);
+    for (let k = 0; k < count; k += 4) {
+      const at = x * size + k;
+      const w0 = weights[at]!;
+      const w1 = weights[at + 1]!;
+      const w2 = weights[at + 2]!;
+      const w3 = weights[at + 3]!;
+      // Pixels that are none have the weight 0; the last one stands in for them.
+      const last = count - 1 - k;
+      const t1 = Math.min(1, last) * from.step;
+      const t2 = Math.min(2, last) * from.step;
+      const t3 = Math.min(3, last) * from.step;
+      let pixel = first + k * from.step;
+      if (count > 4)
+        for (let line = 0; line < lines; line++, pixel += from.line) {
+          const left = (Math.imul(source[pixel]!, w0) + Math.imul(source[pixel + t1]!, w1)) | 0;
+          const right = (Math.imul(source[pixel + t2]!, w2) + Math.imul(source[pixel + t3]!, w3)) | 0;
+          sums[line] = (((sums[line]! + left) | 0) + right) | 0;
+        }
+      // All weights are here. Four pixels of one level, as most of a formula's are, become it: the weights add up to 1.
+      else
+        for (let line = 0; line < lines; line++, pixel += from.line, out += to.line) {
+          const p0 = source[pixel]!;
+          const p1 = source[pixel + t1]!;
+          const p2 = source[pixel + t2]!;
+          const p3 = source[pixel + t3]!;
+          if (p0 === p1 && p2 === p3 && p0 === p2) {
+            target[out] = p0;
+            continue;
+          }
+          const left = (Math.imul(p0, w0) + Math.imul(p1, w1)) | 0;
+          const right = (Math.imul(p2, w2) + Math.imul(p3, w3)) | 0;
+          target[out] = clip8((((HALF + left) | 0) + right) | 0);
+        }
+    }
+    if (count > 4) for (let line = 0; line < lines; line++, out += to.line) target[out] = clip8(sums[line]!);
+  }
+}
 
 /** Resizes as Pillow's Image.resize(…, BICUBIC) does for RGB. */
 export function resizeBicubic({ rgb, ...size }: RgbImage, width: number, height: number): RgbImage {
@@ -196,18 +219,20 @@ export function resizeBicubic({ rgb, ...size }: RgbImage, width: number, height:
 
 /** The same of either number of channels: horizontally, then vertically, each rounded to bytes. */
 export function resizePixels({ channels, ...image }: Pixels, width: number, height: number): Pixels {
-  const pass = channels === 1 ? passGrey : passRgb;
   let { pixels } = image;
   if (width !== image.width) {
     const out = new Uint8Array(width * image.height * channels);
-    const [from, to] = [image.width, width].map((side) => ({ line: side * channels, step: channels }));
-    pass(pixels, out, coefficients(image.width, width), image.height, from!, to!);
+    const [from, to] = [image.width, width].map((side) => ({ line: side * channels, step: channels })) as [Walk, Walk];
+    const across = coefficients(image.width, width);
+    for (let c = 0; c < channels; c++) pass(pixels, out, across, image.height, from, to, c);
     pixels = out;
   }
   if (height !== image.height) {
     const out = new Uint8Array(width * height * channels);
-    const down = { line: channels, step: width * channels };
-    pass(pixels, out, coefficients(image.height, height), width, down, down);
+    const row = width * channels;
+    // Channels are as columns here.
+    const down = { line: 1, step: row };
+    pass(pixels, out, coefficients(image.height, height), row, down, down, 0);
     pixels = out;
   }
   return { pixels, width, height, channels };

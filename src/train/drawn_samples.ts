@@ -1,7 +1,7 @@
 // Training samples that are drawn while the run goes on, in blocks: worker threads draw, size and tokenise the blocks that
 // come while one trains. Sample i is a function of the options and i alone, whatever the number of threads.
 import { availableParallelism } from 'node:os';
-import { formulaOf } from '../data/synthetic/formula_lists.ts';
+import { formulaOf, lookOf } from '../data/synthetic/formula_lists.ts';
 import type { DrawOptions } from '../data/synthetic/sample.ts';
 import { openThreads, type Threads } from '../data/threads.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
@@ -145,8 +145,10 @@ async function drawBlock(
   told: (done: number) => void = () => {},
 ): Promise<Block> {
   const lanes = threads.map((): number[] => []);
-  for (let index = n * block; index < (n + 1) * block; index++)
-    lanes[(formulaOf(draw, index) ?? index) % lanes.length]!.push(index);
+  for (let index = n * block; index < (n + 1) * block; index++) {
+    const { formula } = lookOf(draw, index);
+    lanes[(formulaOf(draw, formula) ?? formula) % lanes.length]!.push(index);
+  }
   const made = new Array<EncodedSample | Dropped>(block);
   let [done, skipped] = [0, 0];
   const shares = lanes.flatMap((lane, i) =>

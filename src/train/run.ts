@@ -160,7 +160,11 @@ async function trainSetUp(
     seen += micro.flat().length;
     const elapsed = performance.now() - started;
     const rate = seen / (elapsed / 1000);
-    progress.update(state.step, `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s`);
+    const waiting = config.data.draw ? ` waiting ${Math.round((100 * waited) / elapsed)} %` : '';
+    progress.update(
+      state.step,
+      `loss ${loss.toFixed(4)} lr ${lr.toExponential(2)} ${rate.toFixed(1)} samples/s${waiting}`,
+    );
     lossSum += loss;
     run.log(
       {

@@ -33,6 +33,8 @@ const draw = z.strictObject({
   grammar: z.number().min(0).max(1).optional().describe('a share, from 0 to 1'),
   /** share of the lists' formulas that are varied: variables renamed, parts of others grafted in; 0 unless given */
   varied: z.number().min(0).max(1).optional().describe('a share, from 0 to 1'),
+  /** pictures of each formula, each with a look of its own, some blocks apart; 1 unless given */
+  looks: optionalCount(),
   style: choice(STYLES, 'printed'),
   level: choice(LEVELS, 'easy'),
   /** samples of a block: each block is drawn while the one before trains */

@@ -62,16 +62,21 @@ export const READ_AT_ONCE = 16;
 /** Samples of a block where nothing is said: a card takes them as fast as many cores draw them. */
 const BLOCK = { bf16: 4096, f32: 512 } as const;
 
+/** Blocks from one look of a formula to the next: no step sees two of them, nor does its neighbour. */
+const LOOKS_APART = 4;
+
 type DrawSettings = NonNullable<RunConfig['data']['draw']>;
 
 function drawnOptions(
-  { workers, block, formulas, grammar, varied, style, level }: DrawSettings,
+  { workers, block, formulas, grammar, varied, looks, style, level }: DrawSettings,
   seed: number,
   prompt: string,
   precision: Precision,
 ): DrawnOptions {
   const lists = formulas && { formulas, grammar: grammar ?? 0, varied };
-  return { draw: { seed, style, level, ...lists }, prompt, block: block ?? BLOCK[precision], workers };
+  const size = block ?? BLOCK[precision];
+  const again = looks && { looks, apart: LOOKS_APART * size };
+  return { draw: { seed, style, level, ...lists, ...again }, prompt, block: size, workers };
 }
 
 /** Reads or draws the samples, loads the weights, and traces the programs. */

@@ -16,7 +16,7 @@ describe('drawn training samples', () => {
     const { val, prompt } = run.data as { val: string; prompt: string };
     await writeFile(at('formulas.txt'), Array.from({ length: 9 }, (_, i) => `x _ { ${i} } + y ^ { ${i} }\n`).join(''));
     // A block of 24 makes two or three steps, so that a run of eight meets some blocks.
-    const draw = { formulas: [at('formulas.txt')], grammar: 0.5, level: 'easy', block: 24, workers: 1 };
+    const draw = { formulas: [at('formulas.txt')], grammar: 0.5, level: 'easy', block: 24, looks: 2, workers: 1 };
     const data = { val, prompt, draw };
     await writeFile(config(), JSON.stringify({ ...run, data }));
   });
@@ -28,6 +28,7 @@ describe('drawn training samples', () => {
     expect(whole.stderr).toMatch(/drawing, threads: 1, 24\/24/);
     expect(whole.stderr).toMatch(/samples: 24 \(0 dropped\)/);
     expect(whole.stderr).toMatch(/validation: 2 samples/);
+    expect(whole.stderr).toMatch(/samples\/s waiting \d+ %/);
     expect(whole.stderr).toMatch(/waited for samples: \d+\.\d % of the time/);
     expect(lastJson(whole.stdout)).toMatchObject({ steps: 8, dropped: 0, waitShare: expect.any(Number) });
     const expected = await home.losses('whole');
@@ -56,6 +57,7 @@ describe('drawn training samples', () => {
       'data.draw.level=medium',
       `data.draw.formulas=[${at('others.txt')}]`,
       'data.draw.block=25',
+      'data.draw.looks=3',
       'train.seed=7',
     ]) {
       const { code, stderr } = await texlensHere('train', config(), '--resume', '--set', change);

@@ -1,4 +1,4 @@
-// Lists of formulas, one a line, and which of them a sample draws.
+// Lists of formulas, one a line; which of them a sample draws, and in which of its looks.
 import { readFileSync } from 'node:fs';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { foldKey, permuted } from '../../shared/random.ts';
@@ -39,11 +39,28 @@ export interface Mix {
   readonly grammar?: number;
 }
 
+export interface Looks {
+  /** pictures of each formula, each with a look of its own; 1 unless told */
+  readonly looks?: number;
+  /** how many samples after one look of a formula the next one comes */
+  readonly apart?: number;
+}
+
+/**
+ * Which formula sample `index` draws, counted from 0, and in which look. Of as many samples as two looks are apart a part
+ * begin a new formula and the others go on with theirs, so that typesetting is spread evenly.
+ */
+export function lookOf({ looks = 1, apart = 1 }: Looks, index: number): { formula: number; look: number } {
+  const slot = index % apart;
+  const turn = Math.floor(index / apart) + (slot % looks);
+  return { formula: Math.floor(turn / looks) * apart + slot, look: turn % looks };
+}
+
 const MIXING = 0x6d697831;
 const SHUFFLING = 0x73687566;
 
 /**
- * Which line of the lists sample `index` draws; undefined when the grammar makes it. As many samples as there are lines
+ * Which line of the lists formula `index` is; undefined when the grammar makes it. As many formulas as there are lines
  * take each line at most once (exactly once without the grammar), in an order of the seed's; then comes another order.
  */
 export function formulaOf({ seed, formulas = [], grammar = 0.1 }: Mix, index: number): number | undefined {

@@ -40,14 +40,12 @@ export function scaled(p: Projection, scaleX: number, scaleY: number, x: number,
 
 /** Projects points x0, y0, x1, … up to `end`, in place. */
 export function project(points: Points, end: number, p: Projection): void {
-  const [a, c, e, b, d, f] = [p[0]!, p[1]!, p[2]!, p[3]!, p[4]!, p[5]!];
-  const [g, h, i] = [p[6]!, p[7]!, p[8]!];
-  const flat = g === 0 && h === 0;
+  const flat = p[6] === 0 && p[7] === 0;
   for (let at = 0; at < end; at += 2) {
     const x = points[at]!;
     const y = points[at + 1]!;
-    const scale = flat ? 1 : 1 / (g * x + h * y + i);
-    points[at] = (a * x + c * y + e) * scale;
-    points[at + 1] = (b * x + d * y + f) * scale;
+    const scale = flat ? 1 : 1 / (p[6]! * x + p[7]! * y + p[8]!);
+    points[at] = (p[0]! * x + p[1]! * y + p[2]!) * scale;
+    points[at + 1] = (p[3]! * x + p[4]! * y + p[5]!) * scale;
   }
 }

@@ -65,7 +65,10 @@ let scratch = new Float64Array(4096);
 function print(canvas: Canvas, { pieces, cuts }: Typeset, weight: number, toPixels: Projection): void {
   for (let at = 0; at < pieces.length; at += STRIDE) {
     const { points, normals, ends } = outlineOf(pieces[at]!);
-    const [scaleX, scaleY, x, y] = [pieces[at + 1]!, pieces[at + 2]!, pieces[at + 3]!, pieces[at + 4]!];
+    const scaleX = pieces[at + 1]!;
+    const scaleY = pieces[at + 2]!;
+    const x = pieces[at + 3]!;
+    const y = pieces[at + 4]!;
     if (points.length > scratch.length) scratch = new Float64Array(2 * points.length);
     // Indices are thin already: they change by their share.
     const grow = weight * Math.min(1, scaleX);
@@ -93,8 +96,9 @@ function penStroke(canvas: Canvas, { points, radii }: Stroke, toPixels: Projecti
   const count = radii.length;
   for (let i = 0; i < Math.max(1, count - 1); i++) {
     const j = Math.min(i + 1, count - 1);
-    const [r0, r1] = [radii[i]! * scale, radii[j]! * scale];
-    canvas.stroke(line[2 * i]!, line[2 * i + 1]!, line[2 * j]!, line[2 * j + 1]!, r0, r1);
+    const from = 2 * i;
+    const to = 2 * j;
+    canvas.stroke(line[from]!, line[from + 1]!, line[to]!, line[to + 1]!, radii[i]! * scale, radii[j]! * scale);
   }
 }
 
@@ -124,7 +128,8 @@ function boundsOf(lines: readonly Float64Array[]): Box {
   let [left, bottom, right, top] = [Infinity, Infinity, -Infinity, -Infinity];
   for (const line of lines) {
     for (let i = 0; i < line.length; i += 2) {
-      const [x, y] = [line[i]!, line[i + 1]!];
+      const x = line[i]!;
+      const y = line[i + 1]!;
       if (x < left) left = x;
       if (x > right) right = x;
       if (y < bottom) bottom = y;
@@ -185,7 +190,12 @@ function onPaper(ink: Float32Array, width: number, height: number, look: Look, r
   for (let c = 0; c < channels; c++) {
     const paper = look.paper[c]!;
     const change = look.ink[c]! - paper;
+    const bare = Math.min(255, paper);
     for (let at = 0, to = c; at < ink.length; at++, to += channels) {
+      if (light === undefined && ink[at] === 0) {
+        pixels[to] = bare;
+        continue;
+      }
       const value = (paper + change * ink[at]!) * (light === undefined ? 1 : light[at]!) + 0.5;
       pixels[to] = value < 0 ? 0 : value > 255 ? 255 : value;
     }

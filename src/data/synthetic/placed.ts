@@ -33,7 +33,10 @@ export function joined(first: Typeset, second: Typeset, x: number, y: number): T
 export function boxOf({ pieces, cuts }: Typeset, i: number): Box {
   const at = i * STRIDE;
   const { left, bottom, right, top } = outlineOf(pieces[at]!).box;
-  const [scaleX, scaleY, x, y] = [pieces[at + 1]!, pieces[at + 2]!, pieces[at + 3]!, pieces[at + 4]!];
+  const scaleX = pieces[at + 1]!;
+  const scaleY = pieces[at + 2]!;
+  const x = pieces[at + 3]!;
+  const y = pieces[at + 4]!;
   const box = {
     left: scaleX * left + x,
     right: scaleX * right + x,

@@ -5,6 +5,7 @@ import type { Points } from './geometry.ts';
 export class Canvas {
   /** Ink from strokes, 0 to 1. */
   private readonly strokes: Float32Array;
+  private isStroked = false;
   /** Signed area differences along each row, two spare columns. */
   private readonly areas: Float32Array;
   private readonly stride: number;
@@ -21,19 +22,20 @@ export class Canvas {
   /** Adds a closed polygon, in pixels with y downwards. Outer contours of all polygons must turn the same way. */
   fill(points: Points, from = 0, to = points.length): void {
     if (to - from < 6) return;
-    let [ax, ay] = [points[to - 2]!, points[to - 1]!];
-    for (let i = from; i < to; i += 2) {
-      const bx = points[i]!;
-      const by = points[i + 1]!;
-      if (ay < by) this.edge(ax, ay, bx, by, 1);
-      else if (by < ay) this.edge(bx, by, ax, ay, -1);
-      ax = bx;
-      ay = by;
+    for (let a = to - 2, b = from; b < to; a = b, b += 2) {
+      const ay = points[a + 1]!;
+      const by = points[b + 1]!;
+      if (ay < by) this.edge(points, a, b, 1);
+      else if (by < ay) this.edge(points, b, a, -1);
     }
   }
 
-  /** One side of a polygon, from its upper end to its lower one. */
-  private edge(x0: number, y0: number, x1: number, y1: number, sense: number): void {
+  /** One side of a polygon, from its upper end to its lower one, by their places: numbers would be boxed for the call. */
+  private edge(points: Points, upper: number, lower: number, sense: number): void {
+    const x0 = points[upper]!;
+    const y0 = points[upper + 1]!;
+    const x1 = points[lower]!;
+    const y1 = points[lower + 1]!;
     const { areas, stride } = this;
     const right = this.width;
     const slope = (x1 - x0) / (y1 - y0);
@@ -84,6 +86,8 @@ export class Canvas {
     const dy = by - ay;
     const length2 = dx * dx + dy * dy;
     const scale = length2 > 0 ? 1 / length2 : 0;
+    const { strokes, width } = this;
+    this.isStroked = true;
     for (let y = top; y <= bottom; y++) {
       const py = y + 0.5 - ay;
       for (let x = left; x <= right; x++) {
@@ -98,22 +102,25 @@ export class Canvas {
         // A pen thinner than a pixel leaves less ink, not a thinner line.
         const full = radius < 0.5 ? 2 * radius : 1;
         ink = Math.min(ink, full);
-        const at = y * this.width + x;
-        if (ink > this.strokes[at]!) this.strokes[at] = ink;
+        const at = y * width + x;
+        if (ink > strokes[at]!) strokes[at] = ink;
       }
     }
   }
 
   /** Ink of every pixel, 0 to 1. */
   ink(): Float32Array {
-    const { width, stride, areas, strokes } = this;
-    for (let y = 0; y < this.height; y++) {
-      let sum = 0;
-      for (let x = 0; x < width; x++) {
-        sum += areas[y * stride + x]!;
-        const area = Math.min(1, Math.abs(sum));
-        const at = y * width + x;
-        if (area > strokes[at]!) strokes[at] = area;
+    const { width, height, areas, strokes, isStroked } = this;
+    for (let y = 0, at = 0, from = 0; y < height; y++, from += 2) {
+      let [sum, area] = [0, 0];
+      for (const end = at + width; at < end; at++, from++) {
+        const change = areas[from]!;
+        // On paper and within strokes nothing changes, and nothing has to wait for the sum.
+        if (change !== 0) {
+          sum += change;
+          area = Math.min(1, Math.abs(sum));
+        }
+        if (!isStroked || area > strokes[at]!) strokes[at] = area;
       }
     }
     return strokes;

@@ -3,7 +3,7 @@
 import type { Pixels } from '../../formats/png.ts';
 import { RunError } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
-import { formulaOf, formulasIn, type Mix } from './formula_lists.ts';
+import { formulaOf, formulasIn, type Looks, lookOf, type Mix } from './formula_lists.ts';
 import { type Level, makeFormula, tokensOf } from './grammar.ts';
 import type { Look } from './look.ts';
 import { draw } from './picture.ts';
@@ -12,7 +12,7 @@ import { STYLE_SETS, type StyleName } from './style.ts';
 import { typesetAnew, typesetOnce } from './typeset_cache.ts';
 import { vary } from './vary.ts';
 
-export interface DrawOptions extends Mix {
+export interface DrawOptions extends Mix, Looks {
   /** share of the lists' samples whose formula is a variation of its line (vary.ts); 0 unless told */
   readonly varied?: number;
   readonly style: StyleName;
@@ -45,10 +45,11 @@ const NUMBERED_WIDTH = 40_000;
  * the next one; `skipped` counts such lines.
  */
 export async function drawSample(options: DrawOptions, index: number): Promise<DrawnSample & { skipped: number }> {
-  const line = formulaOf(options, index);
+  const drawing = drawingOf(options, index);
+  const { line } = drawing;
   let last: Undrawn | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const drawn = await attemptSample(options, index, line, attempt);
+    const drawn = await attemptSample(options, drawing, attempt);
     if (!('fault' in drawn)) return { ...drawn, skipped: line === undefined ? 0 : attempt };
     last = drawn;
   }
@@ -60,24 +61,40 @@ export async function drawSample(options: DrawOptions, index: number): Promise<D
 
 /** Sample `index`, or why its line of the lists cannot be drawn: for data sets that must not draw another line twice. */
 export async function drawLine(options: DrawOptions, index: number): Promise<DrawnSample | Undrawn> {
-  const line = formulaOf(options, index);
-  return line === undefined ? drawSample(options, index) : attemptSample(options, index, line, 0);
+  const drawing = drawingOf(options, index);
+  return drawing.line === undefined ? drawSample(options, index) : attemptSample(options, drawing, 0);
+}
+
+/** A formula by its number, its line in the lists, and which of its looks. */
+interface Drawing {
+  readonly formula: number;
+  readonly line: number | undefined;
+  readonly look: number;
+}
+
+function drawingOf(options: DrawOptions, index: number): Drawing {
+  const { formula, look } = lookOf(options, index);
+  return { formula, look, line: formulaOf(options, formula) };
 }
 
 async function attemptSample(
   options: DrawOptions,
-  index: number,
-  line: number | undefined,
+  { formula: number, line, look: turn }: Drawing,
   attempt: number,
 ): Promise<DrawnSample | Undrawn> {
-  const random = Random.from(STREAM, options.seed, index, attempt);
+  let random = Random.from(STREAM, options.seed, number, attempt);
   const listed = line === undefined ? makeFormula(random, options.level) : lineAt(options, line + attempt);
   const isVaried = line !== undefined && random.float() < (options.varied ?? 0);
   const latex = isVaried ? varied(options, listed, random) : listed;
   // What is drawn once need not be kept.
-  const set = isVaried ? typesetAnew : typesetOnce;
+  const set = isVaried && (options.looks ?? 1) === 1 ? typesetAnew : typesetOnce;
   const styles = STYLE_SETS[options.style];
-  const look = styles.look(random);
+  let look = styles.look(random);
+  if (turn > 0) {
+    random = Random.from(STREAM, options.seed, number, attempt, turn);
+    // Looks of a formula have the first one's font, for another has to be set anew.
+    look = { ...styles.look(random), font: look.font };
+  }
   // Half of the hands write plain letters, without the feet and hooks of a printed italic.
   const plain = look.hand !== undefined && random.float() < 0.5 && !ALIKE.test(latex);
   let formula = await set(plain ? `\\mathsf { ${latex} }` : latex, look.font);

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RunError } from '../../shared/errors.ts';
+import { lookOf } from './formula_lists.ts';
 import { randomFormula } from './grammar.ts';
 import { type DrawnSample, drawLine, drawSample } from './sample.ts';
 
@@ -89,6 +90,33 @@ describe('formulas of lists', () => {
       expect(drawn.toSorted()).toEqual(lines.toSorted());
       expect(drawn).not.toEqual(lines);
     }
+  });
+
+  it('are drawn in several looks, each once, as far apart as told and in an order of their own', async () => {
+    const looks = { looks: 3, apart: 10 };
+    const places = Array.from({ length: 60 }, (_, index) => ({ index, ...lookOf(looks, index) }));
+    expect(new Set(places.map(({ formula, look }) => `${formula}.${look}`)).size).toBe(60);
+    for (const { index, formula, look } of places.filter(({ look }) => look < 2))
+      if (index < 50) expect(lookOf(looks, index + 10)).toEqual({ formula, look: look + 1 });
+    // Of the ten that follow the first ones, those of a third or so begin a formula.
+    expect(places.slice(10, 20).filter(({ look }) => look === 0)).toHaveLength(3);
+
+    const mix = { ...options, formulas: [listOf(...lines)], grammar: 0.3, varied: 0.5, ...looks };
+    const drawn: DrawnSample[] = [];
+    for (let i = 0; i < 40; i++) drawn.push(await drawSample(mix, i));
+    const labels = new Map<number, string>();
+    for (const { index, formula, look } of places.slice(0, 40)) {
+      const { latex, pixels } = drawn[index]!;
+      expect(latex).toBe(labels.get(formula) ?? latex);
+      labels.set(formula, latex);
+      if (look > 0 && index >= 10) expect(pixels).not.toEqual(drawn[index - 10]!.pixels);
+    }
+    // Whatever was drawn before, and typeset already.
+    for (const i of [31, 2, 17]) expect((await drawSample(mix, i)).pixels).toEqual(drawn[i]!.pixels);
+    const fresh = { ...mix, seed: 99 };
+    const last = await drawSample(fresh, 25);
+    await drawSample(fresh, 15);
+    expect((await drawSample(fresh, 25)).pixels).toEqual(last.pixels);
   });
 
   it('are mixed with formulas of the grammar', async () => {

@@ -35,8 +35,11 @@ export function levelsOf({ data }: Grey): Levels | null {
 export function stretch(picture: Grey, { paper, ink }: Levels): Grey {
   if (paper - ink >= FAINT && paper >= LIGHT_PAPER) return picture;
   const gain = (255 - DARK_INK) / (paper - ink);
-  const table = Uint8Array.from({ length: 256 }, (_, v) => Math.min(255, Math.max(0, 255 - (paper - v) * gain + 0.5)));
-  return { ...picture, data: picture.data.map((value) => table[value]!) };
+  const table = new Uint8ClampedArray(256);
+  for (let v = 0; v < 256; v++) table[v] = Math.floor(255 - (paper - v) * gain + 0.5);
+  const data = new Uint8Array(picture.data.length);
+  for (let at = 0; at < data.length; at++) data[at] = table[picture.data[at]!]!;
+  return { ...picture, data };
 }
 
 /** What is darker is ink: thin lines are paler than thick ones, so nearer to the paper. */

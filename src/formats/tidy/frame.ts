@@ -38,15 +38,23 @@ export function frame(picture: Grey, levels: Levels, { box, em }: Writing, optio
 function cut(picture: Grey, { paper, ink }: Levels, box: Box, window: Box): Pixels {
   const faint = paper - 0.12 * (paper - ink);
   const [width, height] = [window.right - window.left, window.bottom - window.top];
-  const pixels = new Uint8Array(width * height);
-  for (let v = window.top, at = 0; v < window.bottom; v++) {
-    const inRows = v >= box.top - 2 && v < box.bottom + 2;
-    for (let u = window.left; u < window.right; u++) {
-      const isInside = u >= 0 && v >= 0 && u < picture.width && v < picture.height;
-      let value = isInside ? picture.data[v * picture.width + u]! : paper;
-      // Two pixels around the box are its soft edge.
-      if (value < faint && !(inRows && u >= box.left - 2 && u < box.right + 2)) value = paper;
-      pixels[at++] = value;
+  const pixels = new Uint8Array(width * height).fill(paper);
+  const left = Math.max(window.left, 0);
+  const right = Math.min(window.right, picture.width);
+  /** Ink of a row of the window from `from` to `to` becomes paper. */
+  const clean = (row: number, from: number, to: number): void => {
+    for (let at = row + from - window.left; at < row + to - window.left; at++)
+      if (pixels[at]! < faint) pixels[at] = paper;
+  };
+  for (let v = Math.max(window.top, 0); v < Math.min(window.bottom, picture.height); v++) {
+    const row = (v - window.top) * width;
+    const line = v * picture.width;
+    pixels.set(picture.data.subarray(line + left, line + right), row + left - window.left);
+    // Two pixels around the box are its soft edge.
+    if (v < box.top - 2 || v >= box.bottom + 2) clean(row, left, right);
+    else {
+      clean(row, left, Math.min(right, Math.max(left, box.left - 2)));
+      clean(row, Math.max(left, Math.min(right, box.right + 2)), right);
     }
   }
   return { width, height, pixels, channels: 1 };

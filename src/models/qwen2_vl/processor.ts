@@ -76,10 +76,15 @@ export function patchify({ width, height, channels, pixels }: Pixels, vision: Qw
     for (let left = 0; left < width; left += block)
       for (let r = 0; r < block; r += size)
         for (let c = 0; c < block; c += size, at += 2 * area) {
-          const first = at;
           for (let y = 0; y < size; y++) {
             let from = ((top + r + y) * width + left + c) * channels;
-            if (channels === 1) for (let x = 0; x < size; x++) out[at++] = pixels[from++]!;
+            if (channels === 1)
+              for (let x = 0; x < size; x++, at++) {
+                const value = pixels[from++]!;
+                out[at] = value;
+                out[at + area] = value;
+                out[at + 2 * area] = value;
+              }
             else
               for (let x = 0; x < size; x++, from += 3, at++) {
                 out[at] = pixels[from]!;
@@ -87,7 +92,6 @@ export function patchify({ width, height, channels, pixels }: Pixels, vision: Qw
                 out[at + 2 * area] = pixels[from + 2]!;
               }
           }
-          if (channels === 1) for (const channel of [1, 2]) out.copyWithin(first + channel * area, first, first + area);
         }
   return out;
 }

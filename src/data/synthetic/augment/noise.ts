@@ -23,7 +23,7 @@ export function addNoise(pixels: Uint8Array, row: number, channels: number, leve
     for (let at = start; at < start + row; at += channels) {
       const add = levels * values[k++ & MASK]! + 0.5;
       for (let c = 0; c < channels; c++) {
-        const value = Math.floor(pixels[at + c]! + add);
+        const value = pixels[at + c]! + add;
         pixels[at + c] = value < 0 ? 0 : value > 255 ? 255 : value;
       }
     }

@@ -11,14 +11,14 @@ export function resized(
   toHeight: number,
   kernel: Kernel,
 ): Float32Array {
-  const across = tapsOf(width, toWidth, kernel);
+  const { size, first, weights } = tapsOf(width, toWidth, kernel);
   const rows = new Float32Array(toWidth * height);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < toWidth; x++) {
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0, tap = 0; x < toWidth; x++, to++) {
       let sum = 0;
-      const from = y * width + across.first[x]!;
-      for (let k = 0, at = x * across.size; k < across.size; k++) sum += across.weights[at + k]! * image[from + k]!;
-      rows[y * toWidth + x] = sum;
+      const from = y * width + first[x]!;
+      for (let at = from; at < from + size; at++, tap++) sum += weights[tap]! * image[at]!;
+      rows[to] = sum;
     }
   }
   const down = tapsOf(height, toHeight, kernel);
@@ -27,10 +27,15 @@ export function resized(
     for (let k = 0; k < down.size; k++) {
       const weight = down.weights[y * down.size + k]!;
       const from = (down.first[y]! + k) * toWidth;
-      if (weight !== 0) for (let x = 0; x < toWidth; x++) out[y * toWidth + x]! += weight * rows[from + x]!;
+      if (weight === 0) continue;
+      for (let at = y * toWidth, end = at + toWidth, row = from; at < end; at++, row++) out[at]! += weight * rows[row]!;
     }
   }
-  for (let at = 0; at < out.length; at++) out[at] = Math.min(1, Math.max(0, out[at]!));
+  for (let at = 0; at < out.length; at++) {
+    const value = out[at]!;
+    if (value < 0) out[at] = 0;
+    else if (value > 1) out[at] = 1;
+  }
   return out;
 }
 

@@ -12,7 +12,8 @@ export function addUnevenness(
 ): void {
   const columns = Math.ceil(width / cell) + 2;
   const rows = Math.ceil(height / cell) + 2;
-  const grid = Float32Array.from({ length: columns * rows }, () => random.range(-amplitude, amplitude));
+  const grid = new Float32Array(columns * rows);
+  for (let i = 0; i < grid.length; i++) grid[i] = random.range(-amplitude, amplitude);
   const [x0, y0] = [random.float(), random.float()];
   for (let y = 0, at = 0; y < height; y++) {
     const v = y / cell + y0;
