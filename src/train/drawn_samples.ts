@@ -19,6 +19,8 @@ export interface DrawnOptions {
   readonly prompt: string;
   /** samples of a block */
   readonly block: number;
+  /** times that a block is trained before the next one; 1 unless given */
+  readonly passes?: number;
   /** threads that draw; one a core but for the one that trains unless given */
   readonly workers?: number;
 }
@@ -93,24 +95,31 @@ export class DrawnSamples implements SampleSource {
     return { samples: kept.map((i) => stretch.samples[i]!), dropped };
   }
 
+  /** Stretch `n` is a pass over a block; each packs and orders it anew. */
   async stretch(n: number): Promise<Stretch> {
-    for (const earlier of this.blocks.keys()) if (earlier < n) this.blocks.delete(earlier);
-    for (let block = n; block <= n + AHEAD; block++) {
+    const { passes = 1 } = this.options;
+    const own = Math.floor(n / passes);
+    for (const earlier of this.blocks.keys()) if (earlier < own) this.blocks.delete(earlier);
+    for (let block = own; block <= own + AHEAD; block++) {
       if (this.blocks.has(block)) continue;
       const drawn =
         block === 0 ? Promise.resolve(this.first) : drawBlock(block, this.options, this.model, this.threads);
       drawn.catch(() => {}); // thrown by the step that waits for it
       this.blocks.set(block, drawn);
     }
-    const block = await this.blocks.get(n)!;
-    this.skipped += block.skipped;
+    const block = await this.blocks.get(own)!;
     const fitted = this.fitted(block);
-    for (const { reason } of fitted.dropped) {
+    if (n % passes === 0) this.count(block, fitted);
+    return fitted;
+  }
+
+  private count({ skipped }: Block, { dropped }: Stretch): void {
+    this.skipped += skipped;
+    this.dropped += dropped.length;
+    for (const { reason } of dropped) {
       const kind = reason.replace(/\d+/, 'N'); // the limit that follows is the same for all
       this.drops.set(kind, (this.drops.get(kind) ?? 0) + 1);
     }
-    this.dropped += fitted.dropped.length;
-    return fitted;
   }
 
   tell(): void {

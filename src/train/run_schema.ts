@@ -39,6 +39,8 @@ const draw = z.strictObject({
   level: choice(LEVELS, 'easy'),
   /** samples of a block: each block is drawn while the one before trains */
   block: optionalCount(),
+  /** times that each block is trained before the next one, where drawing is slower than training; 1 unless given */
+  passes: optionalCount(),
   /** threads; one a core but for the one that trains unless given */
   workers: optionalCount(),
 });

@@ -68,7 +68,7 @@ const LOOKS_APART = 4;
 type DrawSettings = NonNullable<RunConfig['data']['draw']>;
 
 function drawnOptions(
-  { workers, block, formulas, grammar, varied, looks, style, level }: DrawSettings,
+  { workers, block, passes, formulas, grammar, varied, looks, style, level }: DrawSettings,
   seed: number,
   prompt: string,
   precision: Precision,
@@ -76,7 +76,7 @@ function drawnOptions(
   const lists = formulas && { formulas, grammar: grammar ?? 0, varied };
   const size = block ?? BLOCK[precision];
   const again = looks && { looks, apart: LOOKS_APART * size };
-  return { draw: { seed, style, level, ...lists, ...again }, prompt, block: size, workers };
+  return { draw: { seed, style, level, ...lists, ...again }, prompt, block: size, passes, workers };
 }
 
 /** Reads or draws the samples, loads the weights, and traces the programs. */
@@ -172,13 +172,14 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
 
     // How a step fits its memory, and how many threads draw, may change when a run is resumed.
     const numeric = { ...train, recompute: undefined, memory_limit: undefined };
-    const { draw, block } = drawn ?? {};
+    const { draw, block, passes } = drawn ?? {};
     const identity = createHash('sha256')
       .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
       .update(
         JSON.stringify([
           draw,
           block,
+          passes,
           formulasIn(draw?.formulas ?? []),
           first.samples.map((s) => [s.name, Array.from(s.ids)]),
         ]),

@@ -15,8 +15,16 @@ describe('drawn training samples', () => {
     const run = JSON.parse(await readFile(at('run.yaml'), 'utf8')) as { data: object };
     const { val, prompt } = run.data as { val: string; prompt: string };
     await writeFile(at('formulas.txt'), Array.from({ length: 9 }, (_, i) => `x _ { ${i} } + y ^ { ${i} }\n`).join(''));
-    // A block of 24 makes two or three steps, so that a run of eight meets some blocks.
-    const draw = { formulas: [at('formulas.txt')], grammar: 0.5, level: 'easy', block: 24, looks: 2, workers: 1 };
+    // A block of 24 makes two or three steps, so that a run of eight meets two blocks, each twice.
+    const draw = {
+      formulas: [at('formulas.txt')],
+      grammar: 0.5,
+      level: 'easy',
+      block: 24,
+      looks: 2,
+      passes: 2,
+      workers: 1,
+    };
     const data = { val, prompt, draw };
     await writeFile(config(), JSON.stringify({ ...run, data }));
   });
@@ -58,6 +66,7 @@ describe('drawn training samples', () => {
       `data.draw.formulas=[${at('others.txt')}]`,
       'data.draw.block=25',
       'data.draw.looks=3',
+      'data.draw.passes=3',
       'train.seed=7',
     ]) {
       const { code, stderr } = await texlensHere('train', config(), '--resume', '--set', change);
