@@ -33,7 +33,8 @@ function packRows(spans: readonly number[], least: number) {
     return { row, length, cost: length * (COSTLY_ROW + row), placements };
   };
   const longest = spans[order[0]!]!;
-  const rows = [1, 1.5, 2, 3].map((times) => sizeClass(times * longest, 2, least));
+  // A long row is worth a program more.
+  const rows = [1, 1.5, 2, 3].map((times) => sizeClass(times * longest, times * longest > 256 ? 4 : 2, least));
   const { row, length, placements } = rows.map(packed).reduce((best, one) => (one.cost < best.cost ? one : best));
   return { row, length, placements: spans.map((_, i) => placements.find(({ sample }) => sample === i)!) };
 }
