@@ -64,8 +64,8 @@ class Sequence {
   }
 }
 
-/** Each program keeps the memory that it ran in. */
-const MOST_PROGRAMS = 8;
+/** Each program keeps the memory that it ran in. Single formulas of all sizes meet 12 programs of prefill. */
+const MOST_PROGRAMS = 16;
 
 /** The weights must stay as they are while a generator lives: decoding programs may hold them. */
 export class Generator {

@@ -20,14 +20,14 @@ test('sizes fall into few classes, never below what is held', () => {
 test('short prompts share rows; none overlaps another or crosses a row', () => {
   const prompts = [prompt(20, 40), prompt(90, 100, 24), prompt(31, 64), prompt(20), prompt(100, 96)];
   const { bucket, placed } = packPrompts(prompts, 4);
-  // 261 tokens in rows of 128: 100 + 20, 90 + 31, 20; 324 patches in four rows of 112
-  const { patchRow } = bucket;
-  expect(bucket).toEqual({ tokens: 3 * 128, row: 128, patches: 448, patchRow: 112, labels: 0 });
+  // 261 tokens fit one row of 320, and would take three of 128; 324 patches: 100 + 24, 96, 64 + 40
+  const { row, patchRow } = bucket;
+  expect(bucket).toEqual({ tokens: 320, row: 320, patches: 3 * 128, patchRow: 128, labels: 0 });
   expect(placed.map(({ sample }) => sample.name)).toEqual(prompts.map(({ name }) => name));
   const [tokens, patches] = [new Int32Array(bucket.tokens), new Int32Array(bucket.patches)];
   for (const { sample, start, patchStarts } of placed) {
     const spans = sample.images.map(({ grid: [, h, w] }, i) => [patchStarts[i]!, h * w] as const);
-    expect(Math.floor(start / 128)).toBe(Math.floor((start + sample.ids.length - 1) / 128));
+    expect(Math.floor(start / row)).toBe(Math.floor((start + sample.ids.length - 1) / row));
     for (const [at, count] of spans) expect(Math.floor(at / patchRow)).toBe(Math.floor((at + count - 1) / patchRow));
     for (let i = 0; i < sample.ids.length; i++) tokens[start + i]!++;
     for (const [at, count] of spans) for (let i = 0; i < count; i++) patches[at + i]!++;
@@ -38,6 +38,12 @@ test('short prompts share rows; none overlaps another or crosses a row', () => {
   expect([tokens, patches].map((used) => used.reduce((a, b) => a + b))).toEqual([261, 324]);
 });
 
+test('a row is longer than needed only where it leaves less empty', () => {
+  // Of 40 patches three fill 128 better than three rows of 48; of 65 four leave as much empty in rows of 96 as of 192.
+  expect(packPrompts([prompt(20, 40, 40, 40)], 4).bucket).toMatchObject({ patches: 128, patchRow: 128 });
+  expect(packPrompts([prompt(20, 65, 65, 65, 65)], 4).bucket).toMatchObject({ patches: 4 * 96, patchRow: 96 });
+});
+
 test('one prompt takes a row of its own size; text alone takes no patches', () => {
-  expect(packPrompts([prompt(20)], 4).bucket).toEqual({ tokens: 32, row: 32, patches: 0, patchRow: 64, labels: 0 });
+  expect(packPrompts([prompt(20)], 4).bucket).toEqual({ tokens: 24, row: 24, patches: 0, patchRow: 4, labels: 0 });
 });

@@ -18,45 +18,45 @@ export function cacheFor(prompts: readonly EncodedSample[], room: number): { cac
   return { cache: { batch, length }, filled: Math.min(length, sizeClass(longest, 2, 32)) };
 }
 
-const TEXT_ROW = 128;
-/** Attention looks at the whole row's segments, so long rows are not for their own sake. */
-const MOST_SHARED_PATCHES = 2048;
+/** So long a row's attention costs about as much as the products over it, in the shape of the bundled base. */
+const COSTLY_ROW = 1024;
 
-/** Longest first, each into the first rows with room. */
+/** Places spans, longest first, in rows of the length that makes the least work, of `least` or more. */
+function packRows(spans: readonly number[], least: number) {
+  const sizes = spans.map((tokens) => ({ tokens, labels: 0, images: [] }));
+  const order = Array.from(spans.keys()).sort((a, b) => spans[b]! - spans[a]!);
+  const packed = (row: number) => {
+    const roomy = { tokens: spans.length * row, row, patches: 0, patchRow: 1, labels: 0 };
+    const placements = pack(order, sizes, roomy).flat();
+    const used = Math.max(...placements.map(({ start }) => Math.floor(start / row) + 1));
+    const length = row * sizeClass(used, 8);
+    return { row, length, cost: length * (COSTLY_ROW + row), placements };
+  };
+  const longest = spans[order[0]!]!;
+  // A long row is worth a program more.
+  const rows = [1, 1.5, 2, 3].map((times) => sizeClass(times * longest, times * longest > 256 ? 4 : 2, least));
+  const { row, length, placements } = rows.map(packed).reduce((best, one) => (one.cost < best.cost ? one : best));
+  return { row, length, placements: spans.map((_, i) => placements.find(({ sample }) => sample === i)!) };
+}
+
+/** Texts and images each in rows of their own; the rows are of few lengths, so that few programs are compiled. */
 export function packPrompts(
   prompts: readonly EncodedSample[],
   mergeArea: number,
 ): { bucket: Bucket; placed: PlacedSample[] } {
-  const sizes = prompts.map((prompt) => ({
-    tokens: prompt.ids.length,
-    labels: 0,
-    images: prompt.images.map(({ grid: [t, h, w] }) => t * h * w),
-  }));
-  const order = Array.from(sizes.keys()).sort((a, b) => sizes[b]!.tokens - sizes[a]!.tokens);
-  const images = sizes.flatMap((size) => size.images);
-  const longest = Math.max(...sizes.map((size) => size.tokens));
-  const row = sizeClass(longest, 2, prompts.length > 1 ? TEXT_ROW : 32);
-  const rows = (starts: readonly number[], size: number) =>
-    size * sizeClass(1 + Math.max(...starts.map((start) => Math.floor(start / size))), 8);
-  /** Packed with rows for `together` of the largest image. */
-  const packed = (together: number) => {
-    const patchRow = sizeClass(together * Math.max(1, ...images), 4, 16 * mergeArea);
-    const roomy = { tokens: prompts.length * row, row, patches: images.length * patchRow, patchRow, labels: 0 };
-    const placements = pack(order, sizes, roomy).flat();
-    const starts = placements.map(({ start }) => start);
-    const patchStarts = placements.flatMap((placement) => placement.patchStarts);
-    const patches = images.length > 0 ? rows(patchStarts, patchRow) : 0;
-    return { bucket: { ...roomy, tokens: rows(starts, row), patches }, placements };
-  };
-  const wider = [2, 3, 4].map(packed).filter(({ bucket }) => bucket.patchRow <= MOST_SHARED_PATCHES);
-  const { bucket, placements } = [packed(1), ...wider].reduce((best, one) =>
-    one.bucket.patches < best.bucket.patches ? one : best,
+  const text = packRows(
+    prompts.map(({ ids }) => ids.length),
+    16,
   );
+  const images = prompts.flatMap((prompt) => prompt.images.map(({ grid: [t, h, w] }) => t * h * w));
+  const pictures = images.length > 0 ? packRows(images, 8 * mergeArea) : { row: mergeArea, length: 0, placements: [] };
+  let image = 0;
   return {
-    bucket,
+    bucket: { tokens: text.length, row: text.row, patches: pictures.length, patchRow: pictures.row, labels: 0 },
     placed: prompts.map((prompt, i) => ({
-      ...placements.find(({ sample }) => sample === i)!,
+      ...text.placements[i]!,
       sample: { ...prompt, labelStart: prompt.ids.length },
+      patchStarts: prompt.images.map(() => pictures.placements[image++]!.start),
     })),
   };
 }

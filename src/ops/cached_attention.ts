@@ -60,6 +60,18 @@ export const cachedAttentionOp: OpDef<{ scale: number }> = {
       ],
       attrs: { scale: 0.4 },
     },
+    // a full cache, half of one and none; three heads on one, whole vectors wide
+    {
+      inputs: [
+        normal(3, 6, 16),
+        normal(3, 2, 1, 16),
+        normal(3, 2, 1, 16),
+        normal(3, 2, 9, 16),
+        normal(3, 2, 9, 16),
+        ints([3], [9, 4, 0]),
+      ],
+      attrs: { scale: 0.25 },
+    },
     {
       inputs: [
         normal(1, 1, 2),

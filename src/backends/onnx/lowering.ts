@@ -39,7 +39,29 @@ export const lowerings: Record<OpName, Lowering | 'decompose'> = {
   broadcast_to: (emit, node, [x], outputs) => {
     emit.node('Expand', [x!, emit.ints(attrs<{ shape: number[] }>(node).shape)], outputs);
   },
-  cached_attention: 'decompose',
+  // The kernel walks only the rows that each sequence has. It joins old and new ones in buffers of its own (outputs 1
+  // and 2), and takes heads whose width is a multiple of 8: zeros added to a row change neither scores nor sums.
+  cached_attention: (emit, node, [q, kNew, vNew, kCache, vCache, lengths], outputs) => {
+    const [batch, heads, width] = input(node, 0).shape as [number, number, number];
+    const [, kvHeads, length] = input(node, 3).shape as [number, number, number];
+    const missing = -width & 7;
+    const padded = (x: string, rank: number) =>
+      missing ? emit.node('Pad', [x, emit.ints([...new Array(2 * rank - 1).fill(0), missing])], 1)[0]! : x;
+    const flat = (x: string, rank: number, count: number) =>
+      emit.node('Reshape', [padded(x, rank), emit.ints([batch, 1, count * (width + missing)])], 1)[0]!;
+    const [total] = emit.node('Cast', [emit.ints([length + 1])], 1, { to: ONNX_TYPE.i32 });
+    const rows = [flat(q!, 3, heads), flat(kNew!, 4, kvHeads), flat(vNew!, 4, kvHeads)];
+    const caches = [padded(kCache!, 4), padded(vCache!, 4)];
+    const [out] = emit.node(
+      'GroupQueryAttention',
+      [...rows, ...caches, lengths!, total!],
+      3,
+      { num_heads: heads, kv_num_heads: kvHeads, scale: { float: attrs<{ scale: number }>(node).scale } },
+      MS,
+    );
+    const [byHead] = emit.node('Reshape', [out!, emit.ints([batch, heads, width + missing])], missing ? 1 : outputs);
+    if (missing) emit.node('Slice', [byHead!, emit.ints([0]), emit.ints([width]), emit.ints([2])], outputs);
+  },
   cast: (emit, node, inputs, outputs) => {
     emit.node('Cast', inputs, outputs, { to: ONNX_TYPE[attrs<{ to: DType }>(node).to] });
   },
