@@ -23,7 +23,7 @@ export interface ReaderOptions extends OpenOptions {
 }
 
 export interface Reader {
-  readonly device: string;
+  readonly device: 'cpu' | 'cuda';
   readonly model: LoadedModel;
   readonly generator: Generator;
   /** greedy, with what the model says of stopping and repetition */
@@ -40,7 +40,7 @@ export async function openReader(options: ReaderOptions): Promise<Reader> {
   const { config, tokenizer, stopIds } = model.processor;
   const usual: Spelling = tokenizer.spacesWords ? 'compact' : 'as-written';
   return {
-    device: backend.name,
+    device: backend.name === 'cuda' ? 'cuda' : 'cpu',
     model,
     generator: new Generator(backend, config, null, { precision }),
     defaults: { ...GENERATE_DEFAULTS, repetitionPenalty: config.repetitionPenalty, stopIds },

@@ -4,6 +4,7 @@ import type katex from 'katex';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/index.ts';
 import 'katex/dist/katex.min.css';
+import './formula.css';
 
 const LONGEST = 5000;
 const OPTIONS: katex.KatexOptions = {
@@ -16,7 +17,7 @@ const OPTIONS: katex.KatexOptions = {
 };
 
 export function Formula({ latex }: { latex: string }) {
-  const words = t.value.predictions;
+  const words = t.value.formula;
   const box = useRef<HTMLDivElement>(null);
   const [failure, setFailure] = useState<string | null>(null);
   useEffect(() => {
@@ -59,4 +60,11 @@ export function Formula({ latex }: { latex: string }) {
 function applyStyles(root: HTMLElement): void {
   for (const element of root.querySelectorAll<HTMLElement>('[style]'))
     element.style.cssText = element.getAttribute('style') ?? '';
+}
+
+/** The formula as MathML, its LaTeX with it as an annotation; throws where KaTeX cannot parse it. */
+export async function mathmlOf(latex: string): Promise<string> {
+  const { default: katex } = await import('katex');
+  const html = katex.renderToString(latex, { ...OPTIONS, output: 'mathml' });
+  return /<math[\s\S]*<\/math>/.exec(html)?.[0] ?? '';
 }
