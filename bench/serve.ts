@@ -26,7 +26,9 @@ const pictures = await Promise.all(
 
 const started = performance.now();
 const flags = ['--json', '--port', '0', '--device', 'cpu', '--batch', values.batch];
-const child = spawn(process.execPath, ['dist/cli/main.js', 'serve', ...flags], { stdio: ['ignore', 'pipe', 'inherit'] });
+const child = spawn(process.execPath, ['dist/cli/main.js', 'serve', ...flags], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
 const { url } = JSON.parse(String((await once(child.stdout, 'data'))[0])) as { url: string };
 const readyMs = Math.round(performance.now() - started);
 

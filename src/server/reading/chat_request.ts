@@ -62,7 +62,8 @@ export function parseChatRequest(body: unknown): ChatRequest {
   const parsed = ChatRequest.safeParse(body);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  const param = issue?.path.join('.') || undefined;
+  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
+  const param = [...(issue?.path ?? []), ...unknown].join('.') || undefined;
   throw new RequestFault(400, z.prettifyError(parsed.error), { param, code: 'invalid_request' });
 }
 

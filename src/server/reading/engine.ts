@@ -1,9 +1,9 @@
 // Reads batches of questions with a model in this thread.
-import { openReader, type ReaderOptions } from '../../train/reader.ts';
 import { encodePng } from '../../formats/png.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
+import { openReader, type ReaderOptions } from '../../train/reader.ts';
 import type { Engine, Outcome } from './contract.ts';
 import { StopText } from './stop_text.ts';
 
