@@ -84,8 +84,12 @@ describe.skipIf(reason !== null)(title, () => {
   const item = (name: string) => page.locator('.item', { hasText: name });
   const latexOf = (name: string) => item(name).getByRole('textbox');
   const copied = async (name: string, form: string): Promise<string> => {
-    await item(name).getByRole('button', { name: `Copy: ${form}`, exact: true }).click();
-    await item(name).locator('.copies [role=status]', { hasText: `${form}: Copied` }).waitFor();
+    await item(name)
+      .getByRole('button', { name: `Copy: ${form}`, exact: true })
+      .click();
+    await item(name)
+      .locator('.copies [role=status]', { hasText: `${form}: Copied` })
+      .waitFor();
     return page.evaluate('navigator.clipboard.readText()');
   };
 
@@ -97,7 +101,8 @@ describe.skipIf(reason !== null)(title, () => {
     await item('formula.png').getByText('Confidence').waitFor();
     await item('formula.png').locator('.item-formula .katex').waitFor();
     expect(await latexOf('formula.png').inputValue()).toMatch(/\S/);
-    const decoded = "(() => { const i = document.querySelector('.item img'); return i.decode().then(() => i.naturalWidth); })()";
+    const decoded =
+      "(() => { const i = document.querySelector('.item img'); return i.decode().then(() => i.naturalWidth); })()";
     expect(await page.evaluate(decoded)).toBeGreaterThan(10);
     await engine.close();
   });
@@ -111,6 +116,7 @@ describe.skipIf(reason !== null)(title, () => {
     engine.batches[0]!.write(0, 'x ^ ');
     await item('a.png').getByText('Reading…').waitFor();
     expect(await latexOf('a.png').inputValue()).toBe('x ^ ');
+    expect(await item('a.png').locator('.formula-failure').count()).toBe(0); // it is not at its end yet
     expect(await item('a.png').getByRole('button', { name: 'Copy: LaTeX' }).isDisabled()).toBe(true);
     engine.batches[0]!.write(0, '{ 2 }');
     engine.batches[0]!.finish();
@@ -120,7 +126,11 @@ describe.skipIf(reason !== null)(title, () => {
 
   it('lists several, newest first, and copies each as LaTeX, between dollars and as MathML', async () => {
     await open(new StubEngine());
-    const files = ['a + b', 'c'].map((text) => ({ name: `${text}.png`, mimeType: 'image/png', buffer: Buffer.from(text) }));
+    const files = ['a + b', 'c'].map((text) => ({
+      name: `${text}.png`,
+      mimeType: 'image/png',
+      buffer: Buffer.from(text),
+    }));
     await page.getByTestId('chooser').setInputFiles(files);
     await page.getByText('2 formulas').waitFor();
     expect(await page.locator('.item h2').allTextContents()).toEqual(['c.png', 'a + b.png']);

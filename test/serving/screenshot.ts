@@ -49,8 +49,14 @@ export async function readingPage(browser: Browser, take: (png: Buffer) => Promi
   const page = await context.newPage();
   await page.goto(served.url);
   await page.getByTestId('chooser').setInputFiles(files);
-  await page.getByText('Confidence').nth(files.length - 1).waitFor();
-  await page.locator('.item-formula .katex').nth(files.length - 1).waitFor();
+  await page
+    .getByText('Confidence')
+    .nth(files.length - 1)
+    .waitFor();
+  await page
+    .locator('.item-formula .katex')
+    .nth(files.length - 1)
+    .waitFor();
   await page.evaluate('document.fonts.ready');
   await take(await page.screenshot());
   await context.close();

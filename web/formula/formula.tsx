@@ -16,7 +16,13 @@ const OPTIONS: katex.KatexOptions = {
   throwOnError: true,
 };
 
-export function Formula({ latex }: { latex: string }) {
+interface FormulaProps {
+  latex: string;
+  /** while it is being written: what cannot be drawn yet leaves what was drawn last */
+  partial?: boolean;
+}
+
+export function Formula({ latex, partial = false }: FormulaProps) {
   const words = t.value.formula;
   const box = useRef<HTMLDivElement>(null);
   const [failure, setFailure] = useState<string | null>(null);
@@ -34,6 +40,7 @@ export function Formula({ latex }: { latex: string }) {
         box.current.replaceChildren(...drawn.childNodes);
         setFailure(null);
       } catch (error) {
+        if (partial) return;
         box.current.replaceChildren();
         setFailure(error instanceof Error ? error.message.replace(/^KaTeX parse error: /, '') : String(error));
       }
@@ -42,7 +49,7 @@ export function Formula({ latex }: { latex: string }) {
     return () => {
       current = false;
     };
-  }, [latex]);
+  }, [latex, partial]);
   return (
     <div class="formula-box">
       <div ref={box} class="formula" hidden={failure !== null} />

@@ -41,7 +41,7 @@ export function ItemCard({ item }: { item: Item }) {
           </div>
         ) : (
           <>
-            <div class="item-formula">{latex !== '' && <Formula latex={latex} />}</div>
+            <div class="item-formula">{latex !== '' && <Formula latex={latex} partial={state.is !== 'read'} />}</div>
             <textarea
               class="item-latex"
               spellcheck={false}

@@ -1,8 +1,9 @@
 // An engine in a thread of its own, for a model that computes holds the event loop of its thread, and a server must
 // answer meanwhile.
 import { Worker } from 'node:worker_threads';
+import { InputError, messageOf, RunError } from '../../shared/errors.ts';
+import { say } from '../../shared/log.ts';
 import type { ReaderOptions } from '../../train/reader.ts';
-import { InputError, RunError } from '../../shared/errors.ts';
 import type { Engine, Fault, Outcome, Question, Sampling } from './contract.ts';
 import { openEngine } from './engine.ts';
 
@@ -27,6 +28,8 @@ export async function openEngineThread(options: ReaderOptions): Promise<Engine> 
   worker.once('exit', () => {
     alive = false;
   });
+  // Who waits for an answer hears of it too.
+  worker.on('error', (error) => say(`the model's thread has ended: ${messageOf(error)}`));
   /** Waits for the word that ends what was asked; `onText` hears those before it. */
   const hear = <T extends Word>(ends: (word: Word) => word is T, onText: (index: number, text: string) => void) =>
     new Promise<T>((resolve, reject) => {
