@@ -11,5 +11,8 @@ export function withOfflineOption(command: Command): Command {
 }
 
 export function withHubOptions(command: Command): Command {
-  return withOfflineOption(command).option('--token <token>', 'for private and gated repositories (or HF_TOKEN, MODELSCOPE_API_TOKEN)');
+  return withOfflineOption(command).option(
+    '--token <token>',
+    'for private and gated repositories (or HF_TOKEN, MODELSCOPE_API_TOKEN)',
+  );
 }

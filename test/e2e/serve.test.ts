@@ -86,6 +86,7 @@ describe('texlens serve', () => {
       as_written: asWritten[0],
       confidence: expect.closeTo(predicted[0]!.confidence, CLOSE),
       stop: 'stop_token',
+      look: 'first',
       ms: expect.any(Number),
     });
   });
@@ -112,11 +113,16 @@ describe('texlens serve', () => {
     const texts = chunks.map(({ choices }) => choices[0]!.delta.content ?? '');
     expect(texts.join('')).toBe(asWritten[1]);
     expect(texts.filter((text) => text !== '').length).toBeGreaterThan(2); // in pieces
-    expect(chunks.at(-1)).toMatchObject({ texlens: { latex: predicted[1]!.latex }, choices: [{ finish_reason: 'stop' }] });
+    expect(chunks.at(-1)).toMatchObject({
+      texlens: { latex: predicted[1]!.latex },
+      choices: [{ finish_reason: 'stop' }],
+    });
   });
 
   it('ends an answer where it is asked to', async () => {
-    const cut = (await (await chat('b.png', { max_tokens: 2 })).json()) as { choices: { message: { content: string } }[] };
+    const cut = (await (await chat('b.png', { max_tokens: 2 })).json()) as {
+      choices: { message: { content: string } }[];
+    };
     expect(cut).toMatchObject({ choices: [{ finish_reason: 'length' }], usage: { completion_tokens: 2 } });
     const { content } = cut.choices[0]!.message;
     expect(content.length).toBeLessThan(asWritten[1]!.length);

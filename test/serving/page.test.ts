@@ -94,7 +94,7 @@ describe.skipIf(reason !== null)(title, () => {
   };
 
   it('reads a picture that is dropped, with the bundled model', async () => {
-    const engine = await openEngine({ device: 'cpu', fallbackPrompt: '' });
+    const engine = await openEngine({ device: 'cpu' });
     await open(engine);
     await page.locator('.served', { hasText: 'tiny · CPU' }).waitFor();
     await give('drop', { name: 'formula.png', bytes: await png(3) });

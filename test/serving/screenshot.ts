@@ -36,7 +36,7 @@ export async function readingPage(browser: Browser, take: (png: Buffer) => Promi
     }),
   );
   const served = await serveModel({
-    reader: { device: 'cpu', fallbackPrompt: '' },
+    reader: { device: 'cpu' },
     settings: { name: 'texlens-base', model: 'texlens-base', maxNewTokens: 256 },
     ...{ host: '127.0.0.1', port: 0, batch: 8, most: 64 },
   });

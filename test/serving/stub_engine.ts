@@ -1,6 +1,6 @@
 // An engine for tests of what stands before it: each batch waits until the test lets it go, and each question is answered
 // by its first image's bytes as text. A question whose text begins with "bad" is at fault.
-import type { Answer, Engine, Outcome, Question, Sampling } from '../../src/server/reading/contract.ts';
+import type { Answer, Engine, Listener, Question, Sampling } from '../../src/server/reading/contract.ts';
 
 export interface StubBatch {
   readonly texts: readonly string[];
@@ -18,6 +18,7 @@ export const answerOf = (text: string, more: Partial<Answer> = {}): Answer => ({
   text,
   latex: text.replaceAll(' ', ''),
   confidence: 0.5,
+  look: 'first',
   stop: 'stop_token',
   promptTokens: 10,
   newTokens: text.length,
@@ -34,21 +35,21 @@ export class StubEngine implements Engine {
   /** @param held whether batches wait for the test */
   constructor(private readonly held = false) {}
 
-  read(
-    questions: readonly Question[],
-    sampling: Sampling,
-    write: (index: number, text: string) => void,
-  ): Promise<Outcome[]> {
+  read(questions: readonly Question[], sampling: Sampling, listener: Listener): Promise<void> {
     const texts = questions.map(textOf);
+    const write = (index: number, text: string): void => listener.text(index, text);
     return new Promise((resolve, reject) => {
-      const finish = (): void =>
-        resolve(
-          texts.map((text, i) => {
-            if (text.startsWith('bad')) return { fault: `${text}: not a readable image`, input: true };
-            if (!this.held) write(i, text);
-            return answerOf(text, this.more);
-          }),
-        );
+      const finish = (): void => {
+        for (const [i, text] of texts.entries()) {
+          if (text.startsWith('bad')) {
+            listener.outcome(i, { fault: `${text}: not a readable image`, input: true });
+            continue;
+          }
+          if (!this.held) write(i, text);
+          listener.outcome(i, answerOf(text, this.more));
+        }
+        resolve();
+      };
       this.batches.push({ texts, questions, sampling, write, finish, fail: reject });
       if (!this.held) finish();
     });

@@ -1,6 +1,6 @@
 // The pictures of this page and what was read of them, newest first; kept in memory alone.
 import { type Signal, signal } from '@preact/signals';
-import { readPicture, type Reading } from './reading_api.ts';
+import { type Reading, readPicture } from './reading_api.ts';
 
 export interface Item {
   readonly id: number;

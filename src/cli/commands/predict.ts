@@ -10,13 +10,7 @@ import { readAll, readEach } from '../../generate/read.ts';
 import type { Reading, ReadOptions } from '../../generate/second_look.ts';
 import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
-import {
-  imagePrompt,
-  type LoadedModel,
-  MODEL_HELP,
-  NO_TIDY_HELP,
-  TIDY_HELP,
-} from '../../models/qwen2_vl/session.ts';
+import { imagePrompt, type LoadedModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';

@@ -4,10 +4,11 @@ import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import { MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { checkAccess } from '../../server/guard.ts';
 import { say } from '../../shared/log.ts';
+import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { askedToEnd, openBrowser } from '../dashboard.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { withOfflineOption } from '../hub_flags.ts';
-import { count, portNumber } from '../numbers.ts';
+import { count, portNumber, whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags {
@@ -15,6 +16,7 @@ interface Flags extends DeviceFlags {
   adapter?: string;
   prompt?: string;
   tidy?: boolean;
+  secondLook?: number | false;
   offline?: boolean;
   batch: number;
   queue: number;
@@ -49,6 +51,8 @@ export function command(): Command {
     .option('--prompt <text>', 'the instruction where a request has none; by default that of the training')
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
+    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--batch <n>', 'images at once', count, 8)
     .option('--queue <n>', 'images that may wait; more are turned away for the moment', count, 64)
     .option('--max-new-tokens <n>', 'tokens of an answer at most', count, 256)
@@ -58,12 +62,12 @@ export function command(): Command {
     .option('--open', 'open the page in the browser')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags) => {
-      const { device, dtype, threads, prompt, tidy, host, port, token, batch, maxNewTokens } = flags;
+      const { device, dtype, threads, prompt, tidy, secondLook, host, port, token, batch, maxNewTokens } = flags;
       checkAccess({ host, token }); // before anything is fetched
       const { serveModel } = await import('../../server/reading/serve.ts');
       const served = await serveModel({
         reader: {
-          ...{ device, dtype, threads, prompt, tidy },
+          ...{ device, dtype, threads, prompt, tidy, secondLook },
           model: flags.model && (await resolveModel(flags.model, flags)),
           adapter: flags.adapter && (await resolveAdapter(flags.adapter, flags)),
         },

@@ -87,7 +87,10 @@ describe('POST /v1/chat/completions', () => {
         },
       ],
       usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
-      texlens: { latex: 'x^2', confidence: 0.5, stop: 'stop_token', ignored_messages: 0 },
+      texlens: {
+        ...{ latex: 'x^2', as_written: 'x ^ 2', confidence: 0.5, stop: 'stop_token', look: 'first' },
+        ignored_messages: 0,
+      },
     });
     expect(engine.batches[0]).toMatchObject({
       questions: [{ prompt: 'Read it.' }],
@@ -104,6 +107,12 @@ describe('POST /v1/chat/completions', () => {
     expect(questions[0]!.images.map(String)).toEqual(['a', 'b']);
     expect(questions[0]!.prompt).toBeUndefined();
     expect(sampling.maxNewTokens).toBe(32); // what the server allows
+  });
+
+  it('looks again at what does not parse, but not at what the request itself cuts', async () => {
+    for (const more of [{}, { max_tokens: 100 }, { max_tokens: 5 }, { stop: '=' }])
+      await chat({ messages: [user(image('a'))], ...more });
+    expect(engine.batches.map(({ sampling }) => sampling.secondLook)).toEqual([true, true, false, false]);
   });
 
   it('counts the messages that the model is not shown', async () => {
@@ -230,6 +239,7 @@ describe('POST /api/read', () => {
         as_written: 'x ^ 2',
         confidence: 0.5,
         stop: 'stop_token',
+        look: 'first',
         ms: expect.any(Number),
       });
     }

@@ -98,11 +98,15 @@ export function questionOf({ messages, stop }: ChatRequest): { question: Questio
 }
 
 /** What is not said is greedy; no answer is longer than `most` tokens. */
-export const samplingOf = (request: ChatRequest, most: number): Asked => ({
-  maxNewTokens: Math.min(most, request.max_completion_tokens ?? request.max_tokens ?? most),
-  temperature: request.temperature ?? 0,
-  topP: request.top_p ?? 1,
-  topK: request.top_k ?? 0,
-  repetitionPenalty: request.repetition_penalty ?? undefined,
-  seed: request.seed ?? undefined,
-});
+export function samplingOf(request: Omit<ChatRequest, 'messages'>, most: number): Asked {
+  const maxNewTokens = Math.min(most, request.max_completion_tokens ?? request.max_tokens ?? most);
+  return {
+    maxNewTokens,
+    temperature: request.temperature ?? 0,
+    topP: request.top_p ?? 1,
+    topK: request.top_k ?? 0,
+    repetitionPenalty: request.repetition_penalty ?? undefined,
+    seed: request.seed ?? undefined,
+    secondLook: maxNewTokens === most && !request.stop,
+  };
+}

@@ -1,5 +1,6 @@
 // What the reading server asks of a model, and what it is told. An engine reads one batch at a time; the queue sees to that.
 
+import type { Look } from '../../generate/second_look.ts';
 import type { Reader } from '../../train/reader.ts';
 
 /** One answer is asked for: images and what is said beside them. */
@@ -23,6 +24,8 @@ export interface Sampling {
   /** by default the model's own */
   readonly repetitionPenalty?: number;
   readonly seed: number;
+  /** whether what does not parse is read again, where the model is so served: not what a request itself cuts short */
+  readonly secondLook: boolean;
 }
 
 export interface Answer {
@@ -32,6 +35,8 @@ export interface Answer {
   readonly latex: string;
   /** mean probability of the tokens written */
   readonly confidence: number;
+  /** which look the text is from: see generate/second_look.ts */
+  readonly look: Look;
   readonly stop: 'stop_token' | 'stop_text' | 'length' | 'repetition';
   readonly promptTokens: number;
   readonly newTokens: number;
@@ -45,15 +50,18 @@ export interface Fault {
 
 export type Outcome = Answer | Fault;
 
+/** What is heard of a batch, by the index of its question. */
+export interface Listener {
+  /** some text of the first look, as it is written */
+  text(index: number, text: string): void;
+  /** once for each question, as soon as it is there */
+  outcome(index: number, outcome: Outcome): void;
+}
+
 export interface Engine {
   readonly device: Reader['device'];
   /** false when it has ended by itself and can read no more */
   readonly alive: boolean;
-  /** The outcome of each question, in their order; `onText` has the text of each as it is written. */
-  read(
-    questions: readonly Question[],
-    sampling: Sampling,
-    onText: (index: number, text: string) => void,
-  ): Promise<Outcome[]>;
+  read(questions: readonly Question[], sampling: Sampling, listener: Listener): Promise<void>;
   close(): Promise<void>;
 }

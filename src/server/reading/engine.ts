@@ -1,62 +1,62 @@
 // Reads batches of questions with a model in this thread.
 import { encodePng } from '../../formats/png.ts';
+import { readEach } from '../../generate/read.ts';
+import type { ReadOptions } from '../../generate/second_look.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { openReader, type ReaderOptions } from '../../train/reader.ts';
-import type { Engine, Outcome } from './contract.ts';
+import type { Engine, Listener } from './contract.ts';
 import { StopText } from './stop_text.ts';
 
 export async function openEngine(options: ReaderOptions): Promise<Engine> {
-  const { device, model, generator, defaults, spell } = await openReader(options);
+  const reader = await openReader(options);
+  const { device, model, generator, defaults, spell } = reader;
   const { tokenizer } = model.processor;
 
-  const read: Engine['read'] = async (questions, { repetitionPenalty, ...sampling }, onText) => {
-    const outcomes = new Array<Outcome>(questions.length);
+  const read: Engine['read'] = async (questions, { repetitionPenalty, secondLook, ...sampling }, listener) => {
     const prompts: { sample: EncodedSample; index: number }[] = [];
     const asked = questions.map(({ images, prompt = model.prompt, name = 'the image' }) =>
       imagePrompt({ ...model, prompt }, images.length === 1 ? images[0]! : images, name),
     );
     for (const [index, result] of (await Promise.allSettled(asked)).entries())
       if (result.status === 'fulfilled') prompts.push({ sample: result.value, index });
-      else outcomes[index] = { fault: messageOf(result.reason), input: result.reason instanceof InputError };
-    const writers = prompts.map(({ index }) => {
-      const decoder = tokenizer.stream();
-      const until = new StopText(questions[index]!.stop ?? []);
-      const writer = {
-        until,
-        text: '',
-        show(text: string): void {
-          writer.text += text;
-          if (text !== '') onText(index, text);
-        },
-        push: (token: number): void => writer.show(until.push(decoder.push(token))),
-        finish: (): void => writer.show(until.push(decoder.flush()) + until.flush()),
-      };
-      return writer;
-    });
-    const results = await generator.generate(
-      prompts.map(({ sample }) => sample),
-      { ...defaults, ...sampling, ...(repetitionPenalty !== undefined && { repetitionPenalty }) },
-      (i, token) => writers[i]!.push(token),
-    );
-    for (const [i, { ids, confidence, stop }] of results.entries()) {
+      else listener.outcome(index, { fault: messageOf(result.reason), input: result.reason instanceof InputError });
+    const samples = prompts.map(({ sample }) => sample);
+    const streams = prompts.map(({ index }) => ({
+      decoder: tokenizer.stream(),
+      until: new StopText(questions[index]!.stop ?? []),
+    }));
+    const readOptions: ReadOptions = {
+      ...{ ...defaults, ...sampling },
+      repetitionPenalty: repetitionPenalty ?? defaults.repetitionPenalty,
+      batchSize: questions.length,
+      secondLook: secondLook ? reader.secondLook : undefined,
+    };
+    const show = (i: number, text: string): void => {
+      if (text !== '') listener.text(prompts[i]!.index, text);
+    };
+    const onToken = (i: number, token: number): void => {
+      const { decoder, until } = streams[i]!;
+      show(i, until.push(decoder.push(token)));
+    };
+    for await (const { index: i, reading } of readEach(generator, tokenizer, samples, readOptions, onToken)) {
+      const { decoder, until } = streams[i]!;
+      show(i, until.push(decoder.flush()) + until.flush());
       const { index, sample } = prompts[i]!;
-      const writer = writers[i]!;
-      writer.finish();
-      outcomes[index] = {
-        text: writer.text,
-        latex: spell(writer.text),
-        confidence,
-        stop: writer.until.stopped ? 'stop_text' : stop,
+      const whole = new StopText(questions[index]!.stop ?? []);
+      const text = whole.push(reading.text) + whole.flush();
+      listener.outcome(index, {
+        ...{ text, latex: spell(text), confidence: reading.confidence, look: reading.look },
+        stop: whole.stopped ? 'stop_text' : reading.stop,
         promptTokens: sample.ids.length,
-        newTokens: ids.length,
-      };
+        newTokens: reading.ids.length,
+      });
     }
-    return outcomes;
   };
 
-  await read([{ images: [warmUpPicture()] }], { ...defaults, maxNewTokens: 8 }, () => {});
+  const deaf: Listener = { text() {}, outcome() {} };
+  await read([{ images: [warmUpPicture()] }], { ...defaults, maxNewTokens: 8, secondLook: false }, deaf);
   return { device, alive: true, read, close: () => generator.dispose() };
 }
 

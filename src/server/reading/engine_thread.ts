@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads';
 import { InputError, messageOf, RunError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import type { ReaderOptions } from '../../train/reader.ts';
-import type { Engine, Fault, Outcome, Question, Sampling } from './contract.ts';
+import type { Engine, Fault, Listener, Outcome, Question, Sampling } from './contract.ts';
 import { openEngine } from './engine.ts';
 
 /** What goes to the thread: one batch, and the next one when it has answered. */
@@ -13,11 +13,12 @@ export interface Batch {
   readonly sampling: Sampling;
 }
 
-/** What the thread says: that it is ready, then of each batch its texts and how it ended. */
+/** What the thread says: that it is ready, then of each batch what a listener hears, and that it is done. */
 export type Word =
   | Pick<Engine, 'device'>
   | { readonly index: number; readonly text: string }
-  | { readonly outcomes: Outcome[] }
+  | { readonly index: number; readonly outcome: Outcome }
+  | { readonly done: true }
   | Fault;
 
 /** Where the caller runs from TypeScript sources, which threads cannot, the engine is in the caller's own thread. */
@@ -30,8 +31,8 @@ export async function openEngineThread(options: ReaderOptions): Promise<Engine> 
   });
   // Who waits for an answer hears of it too.
   worker.on('error', (error) => say(`the model's thread has ended: ${messageOf(error)}`));
-  /** Waits for the word that ends what was asked; `onText` hears those before it. */
-  const hear = <T extends Word>(ends: (word: Word) => word is T, onText: (index: number, text: string) => void) =>
+  /** Waits for the word that ends what was asked; the listener hears those before it. */
+  const hear = <T extends Word>(ends: (word: Word) => word is T, listener?: Listener) =>
     new Promise<T>((resolve, reject) => {
       const done = (settle: () => void): void => {
         worker.off('message', onMessage).off('error', onError).off('exit', onExit);
@@ -42,7 +43,8 @@ export async function openEngineThread(options: ReaderOptions): Promise<Engine> 
           const { fault, input } = word;
           done(() => reject(input ? new InputError(fault) : new RunError(fault)));
         } else if (ends(word)) done(() => resolve(word));
-        else if ('text' in word) onText(word.index, word.text);
+        else if ('text' in word) listener?.text(word.index, word.text);
+        else if ('outcome' in word) listener?.outcome(word.index, word.outcome);
       };
       const onError = (error: unknown): void => done(() => reject(error));
       const onExit = (code: number): void =>
@@ -50,20 +52,16 @@ export async function openEngineThread(options: ReaderOptions): Promise<Engine> 
       worker.on('message', onMessage).on('error', onError).on('exit', onExit);
       if (!alive) onExit(1);
     });
-  const { device } = await hear(
-    (word) => 'device' in word,
-    () => {},
-  );
+  const { device } = await hear((word) => 'device' in word);
   return {
     device,
     get alive() {
       return alive;
     },
-    async read(questions, sampling, onText) {
+    async read(questions, sampling, listener) {
       const batch: Batch = { questions, sampling };
       worker.postMessage(batch);
-      const { outcomes } = await hear((word) => 'outcomes' in word, onText);
-      return outcomes;
+      await hear((word) => 'done' in word, listener);
     },
     close: async () => {
       await worker.terminate();

@@ -1,7 +1,8 @@
 // The thread of engine_thread.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import type { ReaderOptions } from '../../train/reader.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
+import type { ReaderOptions } from '../../train/reader.ts';
+import type { Listener } from './contract.ts';
 import { openEngine } from './engine.ts';
 import type { Batch, Word } from './engine_thread.ts';
 
@@ -10,10 +11,12 @@ const sayFault = (error: unknown): void => say({ fault: messageOf(error), input:
 
 try {
   const engine = await openEngine(workerData as ReaderOptions);
+  const listener: Listener = {
+    text: (index, text) => say({ index, text }),
+    outcome: (index, outcome) => say({ index, outcome }),
+  };
   parentPort!.on('message', ({ questions, sampling }: Batch) => {
-    engine
-      .read(questions, sampling, (index, text) => say({ index, text }))
-      .then((outcomes) => say({ outcomes }), sayFault);
+    engine.read(questions, sampling, listener).then(() => say({ done: true }), sayFault);
   });
   say({ device: engine.device });
 } catch (error) {

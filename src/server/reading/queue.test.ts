@@ -5,7 +5,7 @@ import type { Question } from './contract.ts';
 import type { RequestFault } from './fault.ts';
 import { type Asked, ReadingQueue } from './queue.ts';
 
-const GREEDY: Asked = { maxNewTokens: 8, temperature: 0, topP: 1, topK: 0 };
+const GREEDY: Asked = { maxNewTokens: 8, temperature: 0, topP: 1, topK: 0, secondLook: true };
 const WARM: Asked = { ...GREEDY, temperature: 1 };
 
 const question = (text: string): Question => ({ images: [Buffer.from(text)] });

@@ -139,16 +139,17 @@ export class ReadingQueue {
   private async read(batch: readonly Entry[]): Promise<void> {
     const { asked } = batch[0]!;
     try {
-      const outcomes = await this.engine.read(
+      await this.engine.read(
         batch.map(({ question }) => question),
         { ...asked, seed: asked.seed ?? (asked.temperature > 0 ? randomInt(SEEDS) : 0) },
-        (index, text) => batch[index]!.onText(text),
+        {
+          text: (index, text) => batch[index]!.onText(text),
+          outcome: (index, outcome) => {
+            if ('fault' in outcome) batch[index]!.fail(new (outcome.input ? InputError : RunError)(outcome.fault));
+            else batch[index]!.answer(outcome);
+          },
+        },
       );
-      for (const [i, entry] of batch.entries()) {
-        const outcome = outcomes[i]!;
-        if ('fault' in outcome) entry.fail(new (outcome.input ? InputError : RunError)(outcome.fault));
-        else entry.answer(outcome);
-      }
     } catch (error) {
       for (const entry of batch) entry.fail(error);
     }

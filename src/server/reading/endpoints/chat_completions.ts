@@ -19,10 +19,8 @@ const usageOf = ({ promptTokens, newTokens }: Answer) => ({
 const finishOf = ({ stop }: Answer): 'stop' | 'length' => (stop.startsWith('stop') ? 'stop' : 'length');
 
 /** What OpenAI's shape has no place for. */
-const extraOf = ({ latex, confidence, stop }: Answer, ignored: number) => ({
-  latex,
-  confidence,
-  stop,
+const extraOf = ({ latex, text, confidence, stop, look }: Answer, ignored: number) => ({
+  ...{ latex, as_written: text, confidence, stop, look },
   ignored_messages: ignored,
 });
 

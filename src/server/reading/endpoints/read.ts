@@ -2,6 +2,7 @@
 import { type Context, Hono } from 'hono';
 import { z } from 'zod';
 import { messageOf } from '../../../shared/errors.ts';
+import { samplingOf } from '../chat_request.ts';
 import type { Answer, Question } from '../contract.ts';
 import { RequestFault } from '../fault.ts';
 import type { ReadingQueue } from '../queue.ts';
@@ -22,11 +23,11 @@ export const read = (queue: ReadingQueue, { maxNewTokens }: ReadingSettings) =>
       : { files: [await imageOf(context, type)], fields: {} };
     const options = Options.safeParse({ ...fields, ...context.req.query() });
     if (!options.success) throw new RequestFault(400, z.prettifyError(options.error));
-    const { prompt, max_tokens = maxNewTokens } = options.data;
-    const sampling = { maxNewTokens: Math.min(max_tokens, maxNewTokens), temperature: 0, topP: 1, topK: 0 };
+    const { prompt, max_tokens } = options.data;
+    const sampling = samplingOf({ max_tokens }, maxNewTokens);
     const questions = files.map(({ name, bytes }): Question => ({ images: [bytes], prompt, name }));
-    const shown = ({ latex, text, confidence, stop }: Answer) => ({
-      ...{ latex, as_written: text, confidence, stop },
+    const shown = ({ latex, text, confidence, stop, look }: Answer) => ({
+      ...{ latex, as_written: text, confidence, stop, look },
       ms: Math.round(performance.now() - started),
     });
     const answers = queue.ask(questions, sampling, { signal: context.req.raw.signal });
