@@ -2,7 +2,6 @@
 import { expect, it } from 'vitest';
 import { StubEngine } from '../../../test/serving/stub_engine.ts';
 import type { Question } from './contract.ts';
-import type { RequestFault } from './fault.ts';
 import { type Asked, ReadingQueue } from './queue.ts';
 
 const GREEDY: Asked = { maxNewTokens: 8, temperature: 0, topP: 1, topK: 0, secondLook: true };
@@ -89,13 +88,8 @@ it('turns away what has no room, all of a request or nothing, and says when to c
   const all = [ask('a')];
   await turn();
   all.push(ask('b'));
-  let fault: RequestFault | undefined;
-  try {
-    queue.ask([question('c'), question('d')], GREEDY);
-  } catch (error) {
-    fault = error as RequestFault;
-  }
-  expect(fault).toMatchObject({ status: 429, details: { code: 'queue_full', retryAfter: 2 } });
+  const fault = { status: 429, details: { code: 'queue_full', retryAfter: 2 } };
+  expect(() => queue.ask([question('c'), question('d')], GREEDY)).toThrow(expect.objectContaining(fault));
   expect(queue.length.waiting).toBe(1);
   all.push(ask('e'));
   await finishAll();
