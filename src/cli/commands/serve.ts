@@ -62,17 +62,19 @@ export function command(): Command {
     .option('--open', 'open the page in the browser')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags) => {
+      const hub = { offline: flags.offline }; // not the token, which is this server's own
       const { device, dtype, threads, prompt, tidy, secondLook, host, port, token, batch, maxNewTokens } = flags;
+      const name = flags.adapter ?? flags.model ?? BUNDLED;
       checkAccess({ host, token }); // before anything is fetched
       const { serveModel } = await import('../../server/reading/serve.ts');
       const served = await serveModel({
         reader: {
           ...{ device, dtype, threads, prompt, tidy, secondLook },
-          model: flags.model && (await resolveModel(flags.model, flags)),
-          adapter: flags.adapter && (await resolveAdapter(flags.adapter, flags)),
+          model: flags.model && (await resolveModel(flags.model, hub)),
+          adapter: flags.adapter && (await resolveAdapter(flags.adapter, hub)),
         },
         settings: {
-          name: flags.adapter ?? flags.model ?? BUNDLED,
+          name,
           model: flags.model ?? (flags.adapter ? 'the base of the adapter' : BUNDLED),
           adapter: flags.adapter,
           maxNewTokens,
@@ -80,7 +82,7 @@ export function command(): Command {
         ...{ host, port, token, batch, most: flags.queue },
       });
       const { url, queue } = served;
-      say(`${flags.adapter ?? flags.model ?? BUNDLED} is ready: ${url}   (Ctrl-C stops it)`);
+      say(`${name} is ready: ${url}   (Ctrl-C stops it)`);
       if (flags.json) printJson({ url, device: queue.engine.device });
       if (flags.open) openBrowser(url);
       await askedToEnd();

@@ -281,6 +281,10 @@ describe('POST /api/read', () => {
       status: 400,
       message: expect.stringMatching(/bad x/),
     });
+    expect(await faultOf(await request('/api/read', { body: form('a', 'b', 'c', 'd', 'e') }))).toMatchObject({
+      status: 400,
+      message: expect.stringMatching(/5 files, 4 at most/),
+    });
     const json = { body: '{}', headers: { 'content-type': 'application/json' } };
     expect(await faultOf(await request('/api/read', json))).toMatchObject({ status: 415 });
   });

@@ -21,6 +21,9 @@ export const read = (queue: ReadingQueue, { maxNewTokens }: ReadingSettings) =>
     const { files, fields } = /^multipart\/form-data\b/i.test(type)
       ? await formOf(context)
       : { files: [await imageOf(context, type)], fields: {} };
+    const { most } = queue.limits;
+    if (files.length > most)
+      throw new RequestFault(400, `the form has ${files.length} files, ${most} at most; send it in parts`);
     const options = Options.safeParse({ ...fields, ...context.req.query() });
     if (!options.success) throw new RequestFault(400, z.prettifyError(options.error));
     const { prompt, max_tokens } = options.data;
