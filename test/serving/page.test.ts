@@ -177,11 +177,11 @@ describe.skipIf(reason !== null)(title, () => {
   it('can be used by keyboard, in Chinese, and remembers nothing', async () => {
     await open(new StubEngine(), { locale: 'zh-CN' });
     await page.locator('h1', { hasText: '公式图片转 LaTeX' }).waitFor();
+    const choosing = page.waitForEvent('filechooser'); // so early, for Chromium is told of it on the side
     await page.keyboard.press('?');
     await page.locator('dialog', { hasText: '选择图片' }).waitFor();
     await page.keyboard.press('Escape');
     await page.locator('dialog').waitFor({ state: 'detached' });
-    const choosing = page.waitForEvent('filechooser');
     await page.keyboard.press('o');
     await (await choosing).setFiles({ name: 'a.png', mimeType: 'image/png', buffer: Buffer.from('x') });
     await item('a.png').getByText('置信度').waitFor();
