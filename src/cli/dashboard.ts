@@ -1,4 +1,5 @@
-// The dashboard beside another command: a process of its own, so that neither waits for the other, that ends with it.
+// What commands that serve pages share, and the dashboard beside another command: a process of its own, so that neither
+// waits for the other, that ends with it.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { say } from '../shared/log.ts';
@@ -29,4 +30,10 @@ export function openBrowser(url: string): void {
   const child = spawn(program, args, { stdio: 'ignore', detached: true });
   child.on('error', () => say(`no browser could be opened (${program} is missing); open the address above yourself`));
   child.unref();
+}
+
+/** Until Ctrl-C, a signal, or the end of the command that started this one ('disconnect'). */
+export async function askedToEnd(): Promise<void> {
+  const ends = ['SIGINT', 'SIGTERM', 'disconnect'];
+  await new Promise<void>((resolve) => ends.map((event) => process.once(event, () => resolve())));
 }

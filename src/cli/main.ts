@@ -28,6 +28,7 @@ export const VERBS: Readonly<Record<string, Verb>> = {
   eval: { summary: 'score a model or adapter on labelled images', load: () => import('./commands/eval.ts') },
   score: { summary: 'score what any model read, from files', load: () => import('./commands/score.ts') },
   predict: { summary: 'read formula images and print their LaTeX', load: () => import('./commands/predict.ts') },
+  serve: { summary: 'keep a model loaded and read over HTTP', load: () => import('./commands/serve.ts') },
   runs: { summary: 'list, show, compare, export and delete recorded runs', load: () => import('./commands/runs.ts') },
   init: { summary: 'a new small model to train from scratch', load: () => import('./commands/init.ts') },
   demo: {

@@ -5,3 +5,15 @@ export const whole = (text: string): number => {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('expected a whole number.');
   return Number(text);
 };
+
+/** From 1. */
+export const count = (text: string): number => {
+  if (whole(text) === 0) throw new InvalidArgumentError('expected a whole number above 0.');
+  return whole(text);
+};
+
+export const portNumber = (text: string): number => {
+  if (!/^\d+$/.test(text) || Number(text) > 65_535)
+    throw new InvalidArgumentError('expected a whole number from 0 to 65535.');
+  return Number(text);
+};

@@ -1,5 +1,6 @@
 // The dashboard's server: its checks, its endpoints and the page. `Api` is all that web/ knows of it.
 import { Hono } from 'hono';
+import { HTTPException } from 'hono/http-exception';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { consoleLines } from './endpoints/console.ts';
 import { deleteRun } from './endpoints/delete_run.ts';
@@ -12,7 +13,7 @@ import { runs } from './endpoints/runs.ts';
 import { series } from './endpoints/series.ts';
 import { type Access, changeCheck, headers, hostCheck, refuse, tokenCheck } from './guard.ts';
 import { Library } from './library.ts';
-import { staticFiles, WEB_FOLDER } from './static_files.ts';
+import { staticFiles } from './static_files.ts';
 
 export interface AppOptions {
   /** the folder of runs */
@@ -41,7 +42,10 @@ export function createApp({ root, access, intervalMs = 1000 }: AppOptions): { fe
   return new Hono()
     .use(headers, hostCheck(access), tokenCheck(access), changeCheck)
     .route('/api', api(new Library(root, intervalMs), intervalMs))
-    .use(staticFiles(WEB_FOLDER))
+    .use(staticFiles('index.html'))
     .notFound((context) => refuse(context, 404, `nothing is at ${context.req.path}`))
-    .onError((error, context) => refuse(context, error instanceof InputError ? 400 : 500, messageOf(error)));
+    .onError((error, context) => {
+      if (error instanceof HTTPException) return context.json({ error: error.message }, error.status);
+      return refuse(context, error instanceof InputError ? 400 : 500, messageOf(error));
+    });
 }

@@ -1,4 +1,4 @@
-// The built page (dist/web): read once into memory, by exact name, so that no path of a request reaches the disk.
+// A built page (of dist/web) and what it loads: read once into memory, by exact name, so that no path of a request reaches the disk.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,17 +14,17 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 
 /** dist/web, both from src/server (tests) and from dist/server. */
-export const WEB_FOLDER = fileURLToPath(new URL('../../dist/web/', import.meta.url));
+const FOLDER = fileURLToPath(new URL('../../dist/web/', import.meta.url));
 
-export function staticFiles(folder: string): MiddlewareHandler {
-  if (!existsSync(join(folder, 'index.html')))
-    throw new RunError(`${folder}: the dashboard's page is not built; run npm run build.`);
+/** @param page the file at /; no other page is served */
+export function staticFiles(page: string): MiddlewareHandler {
+  if (!existsSync(join(FOLDER, page))) throw new RunError(`${join(FOLDER, page)}: is not built; run npm run build.`);
   const files = new Map<string, { body: Buffer<ArrayBuffer>; type: string }>();
-  for (const name of readdirSync(folder)) {
+  for (const name of readdirSync(FOLDER)) {
     const type = TYPES[extname(name)];
-    if (type !== undefined) files.set(`/${name}`, { body: readFileSync(join(folder, name)), type });
+    if (type === undefined || (extname(name) === '.html' && name !== page)) continue;
+    files.set(name === page ? '/' : `/${name}`, { body: readFileSync(join(FOLDER, name)), type });
   }
-  files.set('/', files.get('/index.html')!);
   return async (context, next) => {
     const file = ['GET', 'HEAD'].includes(context.req.method) ? files.get(context.req.path) : undefined;
     if (!file) return next();

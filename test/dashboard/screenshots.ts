@@ -1,10 +1,11 @@
-// Takes the pictures of the dashboard in docs/ from generated example runs (npm run screenshots). The runs' clock goes
-// fast, so that what is written in a second looks like hours.
+// Takes the pictures of the dashboard in docs/ from generated example runs, and that of the reading page (npm run
+// screenshots). The runs' clock goes fast, so that what is written in a second looks like hours.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { serve } from '../../src/server/serve.ts';
+import { readingPage } from '../serving/screenshot.ts';
 import { launchBrowser } from './browser.ts';
 import { ExampleRun } from './example_runs.ts';
 
@@ -17,6 +18,11 @@ class FastDate extends RealDate {
     super(args.length === 0 ? fast() : args[0]);
   }
   static override now = fast;
+}
+async function save(name: string, png: Buffer): Promise<void> {
+  const path = `docs/${name}.png`;
+  const { size } = await sharp(png).resize(1920).png({ palette: true, colours: 128, effort: 10 }).toFile(path);
+  console.log(`${path}: ${Math.round(size / 1024)} KiB`);
 }
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -95,16 +101,15 @@ for (const { file, hash, ready, height = 800, dark = false, locale = 'en-US', st
       `localStorage.setItem(${JSON.stringify(`texlens.${key}`)}, ${JSON.stringify(JSON.stringify(value))})`,
     );
   await page.goto(served.url + hash);
-  await page.locator(ready).first().waitFor();
+  // An early evaluation, with readings that are wrong.
   if (file === 'predictions') await page.getByRole('slider').fill('1');
+  await page.locator(ready).first().waitFor();
   await page.evaluate('document.activeElement.blur()');
   await wait(1500);
-  const png = await page.screenshot();
-  const path = `docs/dashboard-${file}.png`;
-  const { size } = await sharp(png).resize(1920).png({ palette: true, colours: 128, effort: 10 }).toFile(path);
-  console.log(`${path}: ${Math.round(size / 1024)} KiB`);
+  await save(`dashboard-${file}`, await page.screenshot());
   await context.close();
 }
+await readingPage(browser, (png) => save('serving', png));
 await browser.close();
 await served.close();
 await rm(root, { recursive: true });

@@ -1,6 +1,7 @@
 // The only way to the server: its typed client, and the shapes that follow from it.
 import { hc, type InferResponseType } from 'hono/client';
 import type { Api } from '../../src/server/app.ts';
+import { unwrap } from './answer.ts';
 
 const client = hc<Api>(new URL('api', document.baseURI).href, { init: { credentials: 'same-origin' } });
 
@@ -13,30 +14,6 @@ export type EvaluationRow = Evaluation['rows'][number];
 export type Band = Ok<(typeof client.runs)[':id']['series']['$get']>;
 export type ConsoleSlice = Ok<(typeof client.runs)[':id']['console']['$get']>;
 export type Status = RunSummary['status'];
-
-/** What the server answered instead of the thing asked for. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
-
-interface Answer {
-  readonly ok: boolean;
-  readonly status: number;
-  json(): Promise<unknown>;
-}
-
-async function unwrap<T>(answering: Promise<Answer>): Promise<T> {
-  const answer = await answering;
-  const body: unknown = await answer.json().catch(() => null);
-  if (answer.ok) return body as T;
-  const told = (body as { error?: unknown } | null)?.error;
-  throw new ApiError(answer.status, typeof told === 'string' ? told : `HTTP ${answer.status}`);
-}
 
 const param = (id: string) => ({ id: encodeURIComponent(id) });
 

@@ -1,10 +1,10 @@
 // One formula of an evaluation: the image, the truth and what each run read, side by side.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
+import { Formula } from '../formula/formula.tsx';
 import { t } from '../i18n/index.ts';
 import { mediaUrl } from '../lib/api.ts';
 import { formatNumber } from '../lib/format.ts';
-import { Formula } from './formula.tsx';
 import type { Item, Reading } from './items.ts';
 import { Source } from './source.tsx';
 import { diffTokens, type Token, tokenize } from './token_diff.ts';

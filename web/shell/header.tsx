@@ -1,27 +1,26 @@
-// The bar on top: home, whether the page is live, language, theme, help.
+// The bar on top: home, how things stand, language, theme, help.
+import type { ComponentChildren } from 'preact';
 import { switchLanguage, t } from '../i18n/index.ts';
-import { connected } from '../lib/live.ts';
-import { RUNS_LINK } from '../lib/router.ts';
 import { dark, THEMES, theme } from '../lib/theme.ts';
 import './header.css';
 
-export function Header({ onHelp }: { onHelp: () => void }) {
+interface HeaderProps {
+  home: string;
+  status: ComponentChildren;
+  onHelp: () => void;
+}
+
+export function Header({ home, status, onHelp }: HeaderProps) {
   const words = t.value;
   const nextTheme = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]!;
   return (
     <header class="top">
-      <a class="brand" href={RUNS_LINK}>
+      <a class="brand" href={home}>
         <img src="icon.svg" alt="" width="22" height="22" />
         texlens
       </a>
       <span class="grow" />
-      <span
-        class={`connection ${connected.value ? 'on' : 'off'}`}
-        role="status"
-        title={connected.value ? words.liveHint : words.offlineHint}
-      >
-        {connected.value ? words.live : words.offline}
-      </span>
+      {status}
       <button
         type="button"
         class="plain"

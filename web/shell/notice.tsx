@@ -1,7 +1,7 @@
 // Places that have nothing (yet) to show: loading, empty, failed.
 import type { ComponentChildren } from 'preact';
 import { t } from '../i18n/index.ts';
-import { ApiError } from '../lib/api.ts';
+import { ApiError } from '../lib/answer.ts';
 import './notice.css';
 
 interface NoticeProps {

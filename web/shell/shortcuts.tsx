@@ -2,20 +2,11 @@
 import { t } from '../i18n/index.ts';
 import { Dialog } from './dialog.tsx';
 
-export function Shortcuts({ onClose }: { onClose: () => void }) {
+/** Keys and what they do. */
+export type KeyRows = readonly (readonly [keys: readonly string[], meaning: string])[];
+
+export function Shortcuts({ rows, onClose }: { rows: KeyRows; onClose: () => void }) {
   const words = t.value.shortcuts;
-  const rows: [string[], string][] = [
-    [['/'], words.search],
-    [['↑', '↓'], words.rows],
-    [['Enter'], words.open],
-    [['x'], words.select],
-    [['c'], words.compare],
-    [['1', '…', '6'], words.tabs],
-    [['u'], words.back],
-    [['←', '→'], words.evaluations],
-    [['+', '−', '←', '→', '0'], words.zoom],
-    [['?'], words.help],
-  ];
   return (
     <Dialog title={words.title} onClose={onClose}>
       <dl class="shortcuts">

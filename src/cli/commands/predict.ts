@@ -4,26 +4,17 @@ import { clearScreenDown, moveCursor } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { glob } from 'tinyglobby';
-import { openBackend } from '../../backends/open.ts';
-import { compactLatex } from '../../eval/compact.ts';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
-import { GENERATE_DEFAULTS, Generator } from '../../generate/generator.ts';
+import type { Generator } from '../../generate/generator.ts';
 import { readAll, readEach } from '../../generate/read.ts';
 import type { Reading, ReadOptions } from '../../generate/second_look.ts';
 import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
-import {
-  imagePrompt,
-  type LoadedModel,
-  loadModel,
-  MODEL_HELP,
-  NO_TIDY_HELP,
-  TIDY_HELP,
-} from '../../models/qwen2_vl/session.ts';
+import { imagePrompt, type LoadedModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
-import { DEFAULT_PROMPT } from '../../train/dataset.ts';
-import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP, secondLookOf } from '../../train/second_look.ts';
+import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
+import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
 import { whole } from '../numbers.ts';
@@ -46,9 +37,6 @@ interface Flags extends DeviceFlags, HubFlags {
   batch: number;
   json?: boolean;
 }
-
-const SPELLINGS = ['as-written', 'compact'] as const;
-type Spelling = (typeof SPELLINGS)[number];
 
 const decimal = (text: string): number => {
   const value = Number(text);
@@ -110,35 +98,29 @@ export function command(): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
-      const { backend, precision } = await openBackend(flags);
-      const folder = flags.model && (await resolveModel(flags.model, flags));
-      const adapter = flags.adapter && (await resolveAdapter(flags.adapter, flags));
-      const model = await loadModel(folder, adapter, backend, {
-        prompt: flags.prompt,
-        tidy: flags.tidy,
-        fallbackPrompt: DEFAULT_PROMPT,
-        precision,
+      const reader = await openReader({
+        ...flags,
+        model: flags.model && (await resolveModel(flags.model, flags)),
+        adapter: flags.adapter && (await resolveAdapter(flags.adapter, flags)),
       });
-      const { config, tokenizer, stopIds } = model.processor;
+      const { model, generator, secondLook } = reader;
+      const { tokenizer } = model.processor;
       const options: ReadOptions = {
-        ...GENERATE_DEFAULTS,
+        ...reader.defaults,
         maxNewTokens: flags.maxNewTokens,
         temperature: flags.temperature,
         topK: flags.topK,
         topP: flags.topP,
-        repetitionPenalty: flags.repetitionPenalty ?? config.repetitionPenalty,
+        repetitionPenalty: flags.repetitionPenalty ?? reader.defaults.repetitionPenalty,
         seed: flags.seed,
-        stopIds,
         batchSize: Math.max(1, flags.batch),
-        secondLook: secondLookOf(flags.secondLook, tokenizer),
+        secondLook,
       };
       const single = flags.together === true || sources.length === 1;
       const prompts = flags.together
         ? [await imagePrompt(model, sources, sources.join(', '))]
         : await readImages(model, sources, flags.json === true);
-      const spelling = flags.spelling ?? (tokenizer.spacesWords ? 'compact' : 'as-written');
-      const spelled = (text: string): string => (spelling === 'compact' ? compactLatex(text) : text);
-      const generator = new Generator(backend, config, null, { precision });
+      const spelled = (text: string): string => reader.spell(text, flags.spelling);
       const print = (image: string, reading: Reading): void => {
         const text = spelled(reading.text);
         if (flags.json) printJson({ image, latex: text, confidence: reading.confidence, look: reading.look });

@@ -1,7 +1,8 @@
 // texlens ui: the dashboard, a web page that shows a folder of runs while they go on and afterwards.
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { say } from '../../shared/log.ts';
-import { openBrowser } from '../dashboard.ts';
+import { askedToEnd, openBrowser } from '../dashboard.ts';
+import { portNumber } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags {
@@ -32,15 +33,7 @@ export function command(): Command {
       say(`dashboard of ${root}: ${served.url}   (Ctrl-C stops it)`);
       if (flags.json) printJson({ url: served.url, runs: root });
       if (flags.open) openBrowser(served.url);
-      // 'disconnect': the command that started this one has ended.
-      const ends = ['SIGINT', 'SIGTERM', 'disconnect'];
-      await new Promise<void>((resolve) => ends.map((event) => process.once(event, () => resolve())));
+      await askedToEnd();
       await served.close();
     });
-}
-
-function portNumber(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535) throw new InvalidArgumentError('expected a whole number from 0 to 65535.');
-  return port;
 }

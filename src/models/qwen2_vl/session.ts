@@ -62,16 +62,20 @@ export async function loadModel(
   return { processor, prompt: instruction.prompt, replaces: instruction.replaces };
 }
 
-/** An image, or several as one question, as a prompt for generation. */
+type ImageSource = string | Uint8Array;
+
+/** An image (a path or its bytes), or several as one question, as a prompt for generation. */
 export async function imagePrompt(
   { processor, prompt }: Pick<LoadedModel, 'processor' | 'prompt'>,
-  source: string | Uint8Array | readonly string[],
+  source: ImageSource | readonly ImageSource[],
   name = String(source),
 ): Promise<EncodedSample> {
   const images =
     typeof source === 'string' || source instanceof Uint8Array
       ? [await processor.image(source, name)]
-      : await Promise.all(source.map((path) => processor.image(path)));
+      : await Promise.all(
+          source.map((one, i) => processor.image(one, typeof one === 'string' ? one : `${name}, image ${i + 1}`)),
+        );
   const ids = processor.prompt(
     images.map((image) => image.grid),
     prompt,

@@ -4,6 +4,7 @@ import type katex from 'katex';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { t } from '../i18n/index.ts';
 import 'katex/dist/katex.min.css';
+import './formula.css';
 
 const LONGEST = 5000;
 const OPTIONS: katex.KatexOptions = {
@@ -15,8 +16,14 @@ const OPTIONS: katex.KatexOptions = {
   throwOnError: true,
 };
 
-export function Formula({ latex }: { latex: string }) {
-  const words = t.value.predictions;
+interface FormulaProps {
+  latex: string;
+  /** while it is being written: what cannot be drawn yet leaves what was drawn last */
+  partial?: boolean;
+}
+
+export function Formula({ latex, partial = false }: FormulaProps) {
+  const words = t.value.formula;
   const box = useRef<HTMLDivElement>(null);
   const [failure, setFailure] = useState<string | null>(null);
   useEffect(() => {
@@ -33,6 +40,7 @@ export function Formula({ latex }: { latex: string }) {
         box.current.replaceChildren(...drawn.childNodes);
         setFailure(null);
       } catch (error) {
+        if (partial) return;
         box.current.replaceChildren();
         setFailure(error instanceof Error ? error.message.replace(/^KaTeX parse error: /, '') : String(error));
       }
@@ -41,7 +49,7 @@ export function Formula({ latex }: { latex: string }) {
     return () => {
       current = false;
     };
-  }, [latex]);
+  }, [latex, partial]);
   return (
     <div class="formula-box">
       <div ref={box} class="formula" hidden={failure !== null} />
@@ -59,4 +67,11 @@ export function Formula({ latex }: { latex: string }) {
 function applyStyles(root: HTMLElement): void {
   for (const element of root.querySelectorAll<HTMLElement>('[style]'))
     element.style.cssText = element.getAttribute('style') ?? '';
+}
+
+/** The formula as MathML, its LaTeX with it as an annotation; throws where KaTeX cannot parse it. */
+export async function mathmlOf(latex: string): Promise<string> {
+  const { default: katex } = await import('katex');
+  const html = katex.renderToString(latex, { ...OPTIONS, output: 'mathml' });
+  return /<math[\s\S]*<\/math>/.exec(html)?.[0] ?? '';
 }
