@@ -10,7 +10,7 @@ export const LABEL_FAULTS = {
 } as const;
 export type LabelFault = keyof typeof LABEL_FAULTS;
 
-export function canonicalLabel(label: string): CanonicalLabel {
+function canonicalLabel(label: string): CanonicalLabel {
   const { tokens, parses } = canonicalTokens(label);
   if (!parses) return { fault: 'unparsable' };
   if (tokens.length === 0) return { fault: 'empty' };

@@ -29,7 +29,7 @@ export interface CudaOptions {
 /** The oldest architecture whose instructions the kernels use (bfloat16 products, asynchronous copies). */
 export const LEAST_CAPABILITY = 80;
 
-export const cacheFolder = (): string =>
+const cacheFolder = (): string =>
   join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'texlens', 'cuda');
 
 export class Device {

@@ -43,7 +43,7 @@ export function itemsOf(graph: Graph): Item[] {
 }
 
 /** How often each value is read; what leaves the program counts as read twice, so that it is always made. */
-export function countUses(graph: Graph, items: readonly Item[]): Map<Value, number> {
+function countUses(graph: Graph, items: readonly Item[]): Map<Value, number> {
   const uses = new Map<Value, number>();
   const use = (value: Value, times: number) => uses.set(value, (uses.get(value) ?? 0) + times);
   for (const { inputs } of items) for (const input of inputs) use(input, 1);

@@ -41,9 +41,7 @@ const ratio = (text: string): number => {
   return value;
 };
 
-export { prepareCommand as command };
-
-export function prepareCommand(): Command {
+export function command(): Command {
   return withJsonOption(new Command('prepare'))
     .description(
       'Reads or renders formula images, checks them, and writes images, data.csv, train.json and val.json. Killed at any ' +

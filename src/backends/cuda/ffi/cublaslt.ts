@@ -49,13 +49,13 @@ const DESC = { transA: 3, transB: 4, epilogue: 7, biasPointer: 8, biasType: 26 }
 const LAYOUT = { batch: 5, stride: 6 } as const;
 const PREFERENCE = { workspace: 1, alignments: [5, 6, 7, 8] } as const;
 /** Views of rows begin at multiples of this; the arena's own values at multiples of 256. */
-export const MATMUL_ALIGNMENT = 16;
+const MATMUL_ALIGNMENT = 16;
 const EPILOGUE_BIAS = 4;
 const ALGORITHM_BYTES = 64;
 /** cublasLtMatmulHeuristicResult_t: the algorithm, its workspace, state, waves, four reserved integers. */
 const RESULT_BYTES = 96;
 const CANDIDATES = 12;
-export const WORKSPACE_BYTES = 64 << 20;
+const WORKSPACE_BYTES = 64 << 20;
 
 type Call = (...args: unknown[]) => number;
 

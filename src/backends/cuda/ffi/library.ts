@@ -26,7 +26,7 @@ const LIBRARIES = {
 } as const;
 
 /** Where the dynamic linker, distributions, toolkits, containers and pip put them. */
-export function libraryFolders(): string[] {
+function libraryFolders(): string[] {
   const variable = (process.env.LD_LIBRARY_PATH ?? '').split(':').filter((folder) => folder !== '');
   const toolkits = listed('/usr/local').filter((name) => /^cuda/.test(name));
   const virtual = process.env.VIRTUAL_ENV ? [process.env.VIRTUAL_ENV] : [];

@@ -26,7 +26,7 @@ function operand(view: View, trans: boolean): Operand {
   return { ld: rowStride(flipped)!, trans: !trans, stride };
 }
 
-export function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly View[], out: Value): void {
+function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly View[], out: Value): void {
   const { transA, transB, alpha, bias, accumulate } = attrs;
   const [m, n] = out.shape.slice(-2) as [number, number];
   const batch = sizeOf(out.shape.slice(0, -2));
