@@ -64,13 +64,17 @@ class Sequence {
   }
 }
 
-/** Each program keeps the memory that it ran in. Single formulas of all sizes meet 12 programs of prefill. */
-const MOST_PROGRAMS = 16;
+/**
+ * Each program keeps the memory that it ran in, and on the CPU those of decoding a copy of the weights; prefill comes in many
+ * sizes (12 for single formulas), is compiled in less time, and shall not push them out.
+ */
+const MOST_PROGRAMS = { prefill: 12, decode: 6 } as const;
+type Kind = keyof typeof MOST_PROGRAMS;
 
 /** The weights must stay as they are while a generator lives: decoding programs may hold them. */
 export class Generator {
-  /** the one used last stands last */
-  private readonly programs = new Map<string, Executable>();
+  /** of each kind, the one used last stands last */
+  private readonly programs: Record<Kind, Map<string, Executable>> = { prefill: new Map(), decode: new Map() };
 
   /**
    * @param lora the adapter whose states are in the backend, or null for the plain (or merged) model
@@ -148,10 +152,8 @@ export class Generator {
     // A prompt that stands there several times is computed once; each of its sequences takes its rows from there.
     const different = [...new Set(prompts)];
     const { bucket, placed } = packPrompts(different, this.config.vision.mergeSize ** 2);
-    const program = await this.program(
-      `prefill ${JSON.stringify([bucket, cache, filled, choice])}`,
-      (scope) => prefill(scope, this.config, bucket, cache, filled, choice),
-      false,
+    const program = await this.program('prefill', [bucket, cache, filled, choice], (scope) =>
+      prefill(scope, this.config, bucket, cache, filled, choice),
     );
     const last = new Int32Array(cache.batch);
     const places = new Int32Array(cache.batch * filled);
@@ -206,11 +208,7 @@ export class Generator {
     steps: number,
     goOn: (result: Tensors) => boolean,
   ): Promise<void> {
-    const program = await this.program(
-      `decode ${JSON.stringify([cache, choice])}`,
-      (scope) => decode(scope, this.config, cache, choice),
-      true,
-    );
+    const program = await this.program('decode', [cache, choice], (scope) => decode(scope, this.config, cache, choice));
     const called: Promise<Tensors>[] = [];
     for (let left = steps, wanted = true; ; ) {
       for (; wanted && left > 0 && called.length < this.backend.ahead; left--) {
@@ -226,24 +224,22 @@ export class Generator {
     }
   }
 
-  /** The program of this key, compiled when it is new; the one unused for longest makes room. */
-  private async program(key: string, trace: (scope: Scope) => Graph, frozen: boolean): Promise<Executable> {
-    let program = this.programs.get(key);
+  /** The program of these sizes, compiled when it is new; the one unused for longest makes room. */
+  private async program(kind: Kind, sizes: readonly unknown[], trace: (scope: Scope) => Graph): Promise<Executable> {
+    const programs = this.programs[kind];
+    const key = JSON.stringify(sizes);
+    let program = programs.get(key);
     if (!program) {
-      if (this.programs.size === MOST_PROGRAMS) {
-        const [oldest, unused] = this.programs.entries().next().value as [string, Executable];
-        this.programs.delete(oldest);
+      if (programs.size === MOST_PROGRAMS[kind]) {
+        const [oldest, unused] = programs.entries().next().value as [string, Executable];
+        programs.delete(oldest);
         await unused.dispose();
       }
-      program = await this.backend.compile(
-        trace(new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora })),
-        {
-          frozen,
-        },
-      );
+      const scope = new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora });
+      program = await this.backend.compile(trace(scope), { frozen: kind === 'decode' });
     }
-    this.programs.delete(key);
-    this.programs.set(key, program);
+    programs.delete(key);
+    programs.set(key, program);
     return program;
   }
 
@@ -271,8 +267,10 @@ export class Generator {
 
   /** Frees the compiled programs and the cache. */
   async dispose(): Promise<void> {
-    for (const program of this.programs.values()) await program.dispose();
-    this.programs.clear();
+    for (const programs of Object.values(this.programs)) {
+      for (const program of programs.values()) await program.dispose();
+      programs.clear();
+    }
     for (let layer = 0; layer < this.config.text.layers; layer++)
       for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));
     for (const name of [...Object.values({ ...DECODING, ...DRAWING }), SEEN]) this.backend.deleteState(name);
