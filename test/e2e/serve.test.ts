@@ -171,6 +171,25 @@ describe('texlens serve', () => {
     expect(told).toContain('answering 1 more');
   });
 
+  it('ends at once on a second Ctrl-C, in the midst of a reading', async () => {
+    child = serve();
+    let said = '';
+    child.stderr?.on('data', (text) => {
+      said += String(text);
+    });
+    const [line] = (await once(child.stdout!, 'data')) as [Buffer];
+    url = (JSON.parse(String(line)) as { url: string }).url;
+    const cut = chat('c.png', { temperature: 2, max_tokens: 256, seed: 1 });
+    cut.catch(() => {});
+    await expect.poll(async () => (await health()).queue.reading, { interval: 5 }).toBe(1);
+    const left = once(child, 'exit');
+    child.kill('SIGINT');
+    await expect.poll(() => said, { interval: 5 }).toContain('answering 1 more');
+    child.kill('SIGINT');
+    expect(await left, said).toEqual([null, 'SIGINT']);
+    await expect(cut).rejects.toThrow();
+  });
+
   it('says what keeps it from beginning', async () => {
     const open = await texlens('serve', '--host', '0.0.0.0');
     expect([open.code, open.stderr]).toEqual([2, expect.stringContaining('--token')]);

@@ -21,13 +21,24 @@ export type Word =
   | { readonly done: true }
   | Fault;
 
+/** The exit code of Ctrl-C. */
+const INTERRUPTED = 130;
+
 /** Where the caller runs from TypeScript sources, which threads cannot, the engine is in the caller's own thread. */
 export async function openEngineThread(options: ReaderOptions): Promise<Engine> {
   if (!import.meta.url.endsWith('.js')) return openEngine(options);
   const worker = new Worker(new URL('./engine_worker.js', import.meta.url), { workerData: options });
   let alive = true;
+  // A thread that is ended within the runtime's own code aborts the process: an interrupted one ends by its signal.
+  const leave = (code: number): void => {
+    if (code !== INTERRUPTED) return;
+    process.removeAllListeners('SIGINT');
+    process.kill(process.pid, 'SIGINT');
+  };
+  process.on('exit', leave);
   worker.once('exit', () => {
     alive = false;
+    process.off('exit', leave);
   });
   // Who waits for an answer hears of it too.
   worker.on('error', (error) => say(`the model's thread has ended: ${messageOf(error)}`));
