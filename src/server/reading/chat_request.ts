@@ -4,17 +4,22 @@ import type { Question } from './contract.ts';
 import { imageOfUrl } from './data_url.ts';
 import { RequestFault } from './fault.ts';
 import type { Asked } from './queue.ts';
+import { shapeFault } from './shape_fault.ts';
 
 const MOST_IMAGES = 16;
 const LONGEST_PROMPT = 8000;
 
-const Part = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('text'), text: z.string() }),
-  z.strictObject({
-    type: z.literal('image_url'),
-    image_url: z.strictObject({ url: z.string(), detail: z.enum(['auto', 'low', 'high']).optional() }),
-  }),
-]);
+const Part = z.discriminatedUnion(
+  'type',
+  [
+    z.strictObject({ type: z.literal('text'), text: z.string() }),
+    z.strictObject({
+      type: z.literal('image_url'),
+      image_url: z.strictObject({ url: z.string(), detail: z.enum(['auto', 'low', 'high']).optional() }),
+    }),
+  ],
+  { error: 'expected "text" or "image_url"' },
+);
 
 const tokens = z.int().positive().nullish();
 /** Asked for by some clients in the only way that there is. */
@@ -25,7 +30,7 @@ export const ChatRequest = z.strictObject({
     .array(
       z.strictObject({
         role: z.enum(['system', 'developer', 'user', 'assistant']),
-        content: z.union([z.string(), z.array(Part)]),
+        content: z.union([z.string(), z.array(Part)], { error: 'expected a text or a list of parts' }),
         name: z.string().optional(),
       }),
     )
@@ -41,7 +46,9 @@ export const ChatRequest = z.strictObject({
     .min(0)
     .max(2 ** 31 - 1)
     .nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(4)]).nullish(),
+  stop: z
+    .union([z.string().min(1), z.array(z.string().min(1)).max(4)], { error: 'expected a text or up to four' })
+    .nullish(),
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional() }).nullish(),
   n: only(1),
@@ -61,10 +68,7 @@ export type ChatRequest = z.output<typeof ChatRequest>;
 export function parseChatRequest(body: unknown): ChatRequest {
   const parsed = ChatRequest.safeParse(body);
   if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  const unknown = issue?.code === 'unrecognized_keys' ? issue.keys.slice(0, 1) : [];
-  const param = [...(issue?.path ?? []), ...unknown].join('.') || undefined;
-  throw new RequestFault(400, z.prettifyError(parsed.error), { param, code: 'invalid_request' });
+  throw shapeFault(parsed.error);
 }
 
 /** The last message, which must be the user's with an image; what stands before it the model was not trained to read. */
@@ -91,6 +95,7 @@ export function questionOf({ messages, stop }: ChatRequest): { question: Questio
     });
   const question = {
     images,
+    name: images.length > 1 ? 'the question' : undefined,
     prompt: prompt.trim() === '' ? undefined : prompt,
     stop: typeof stop === 'string' ? [stop] : (stop ?? []),
   };

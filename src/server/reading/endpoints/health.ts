@@ -8,6 +8,10 @@ export const health = (queue: ReadingQueue, { name, model, adapter, maxNewTokens
   return new Hono().get('/api/health', (context) => {
     const { alive, device } = queue.engine;
     const { latencies, limits, counts, length } = queue;
+    const milliseconds = (share: number): number | null => {
+      const time = latencies.percentile(share);
+      return time === null ? null : Math.round(time);
+    };
     return context.json(
       {
         status: alive ? ('ready' as const) : ('failed' as const),
@@ -16,7 +20,7 @@ export const health = (queue: ReadingQueue, { name, model, adapter, maxNewTokens
         batch: limits.batch,
         max_new_tokens: maxNewTokens,
         counts,
-        latency_ms: { p50: latencies.percentile(0.5), p95: latencies.percentile(0.95) },
+        latency_ms: { p50: milliseconds(0.5), p95: milliseconds(0.95) },
         uptime_s: Math.round((Date.now() - started) / 1000),
       },
       alive ? 200 : 503,

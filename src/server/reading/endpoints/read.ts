@@ -7,10 +7,11 @@ import type { Answer, Question } from '../contract.ts';
 import { RequestFault } from '../fault.ts';
 import type { ReadingQueue } from '../queue.ts';
 import type { ReadingSettings } from '../settings.ts';
+import { shapeFault } from '../shape_fault.ts';
 
 const Options = z.strictObject({
   prompt: z.string().min(1).max(8000).optional(),
-  max_tokens: z.coerce.number().pipe(z.int().positive()).optional(),
+  max_tokens: z.coerce.number({ error: 'expected a number' }).pipe(z.int().positive()).optional(),
 });
 
 export const read = (queue: ReadingQueue, { maxNewTokens }: ReadingSettings) =>
@@ -25,7 +26,7 @@ export const read = (queue: ReadingQueue, { maxNewTokens }: ReadingSettings) =>
     if (files.length > most)
       throw new RequestFault(400, `the form has ${files.length} files, ${most} at most; send it in parts`);
     const options = Options.safeParse({ ...fields, ...context.req.query() });
-    if (!options.success) throw new RequestFault(400, z.prettifyError(options.error));
+    if (!options.success) throw shapeFault(options.error);
     const { prompt, max_tokens } = options.data;
     const sampling = samplingOf({ max_tokens }, maxNewTokens);
     const questions = files.map(({ name, bytes }): Question => ({ images: [bytes], prompt, name }));
