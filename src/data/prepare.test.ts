@@ -247,7 +247,7 @@ describe('checks', () => {
       quiet,
     );
     expect(report).toMatchObject({ count: 1, dropped: { 'not a readable image': 1 } });
-    expect(JSON.stringify(await record())).toContain('1.png: not a readable image (Input image exceeds pixel limit)');
+    expect(JSON.stringify(await record())).toContain('1.png: has more than 50,000,000 pixels');
   });
 
   it('texts that would write to the terminal are shown as text', async () => {

@@ -40,6 +40,10 @@ export async function decodeImage(
     const rgb = cmyk ? fromCmyk(data, info.channels) : toRgb(data, info.channels);
     return { width: info.width, height: info.height, rgb };
   } catch (error) {
+    if (messageOf(error).includes('exceeds pixel limit'))
+      throw new InputError(
+        `${name}: has more than ${maxPixels.toLocaleString('en')} pixels; make the picture smaller.`,
+      );
     throw unreadable(name, error);
   }
 }
