@@ -1,7 +1,7 @@
 // The flags that choose where a command computes: --device, --dtype and --threads.
 import { type Command, Option } from 'commander';
 import { DEVICES, type DeviceName, DTYPES, type DtypeName } from '../backends/open.ts';
-import { whole } from './numbers.ts';
+import { count } from './numbers.ts';
 
 export interface DeviceFlags {
   readonly device: DeviceName;
@@ -19,5 +19,5 @@ export function withDeviceOptions(command: Command): Command {
     .addOption(
       new Option('--dtype <name>', 'auto is bfloat16 on a card, float32 on the CPU').choices(DTYPES).default('auto'),
     )
-    .option('--threads <n>', 'CPU threads; by default one a core', whole);
+    .option('--threads <n>', 'CPU threads; by default one a core', count);
 }

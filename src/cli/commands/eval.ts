@@ -17,7 +17,7 @@ import { scoreModel } from '../../train/score.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { whole } from '../numbers.ts';
+import { count, whole } from '../numbers.ts';
 import { withJsonOption } from '../output.ts';
 import { readyReport, type ScoreFlags, tellScores, withScoreOptions } from '../score_output.ts';
 
@@ -54,8 +54,8 @@ export function command(): Command {
       [],
     )
     .option('--base', 'compare with the model without an adapter too')
-    .option('--count <n>', 'only the first n samples', whole)
-    .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
+    .option('--count <n>', 'only the first n samples', count)
+    .option('--max-new-tokens <n>', 'tokens to write at most', count, 256)
     .option('--prompt <text>', 'the instruction beside the image')
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
@@ -131,8 +131,8 @@ async function evaluate(
   for (const { name: image, reason } of dropped) say(`dropped ${image}: ${reason}`);
   const grades = await withBoxMatch(read.grades, 'matching boxes');
   const samples = pairs.map(({ image, images }, i) => ({ name: image, images, grade: grades[i]! }));
-  const count = (look: Look): number => pairs.filter((pair) => pair.look === look).length;
-  const looks = { first: count('first'), mended: count('mended'), second: count('second') };
+  const from = (look: Look): number => pairs.filter((pair) => pair.look === look).length;
+  const looks = { first: from('first'), mended: from('mended'), second: from('second') };
   if (looks.first < pairs.length) say(`readings mended: ${looks.mended}, from a second look: ${looks.second}`);
   return {
     name,

@@ -17,7 +17,7 @@ import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { whole } from '../numbers.ts';
+import { count, whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {
@@ -88,13 +88,13 @@ export function command(): Command {
     .option('--second-look <n>', SECOND_LOOK_HELP, whole)
     .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--together', 'all images are one question, with one answer')
-    .option('--max-new-tokens <n>', 'tokens to write at most', whole, 256)
-    .option('--temperature <t>', '0 is greedy', decimal, 0)
+    .option('--max-new-tokens <n>', 'tokens to write at most', count, 256)
+    .option('--temperature <t>', '0 takes the likeliest token, whatever --top-p, --top-k and --seed say', decimal, 0)
     .option('--top-p <p>', 'nucleus of the probability that is kept', share, 1)
     .option('--top-k <k>', 'tokens that are kept; 0 keeps all', whole, 0)
     .option('--repetition-penalty <r>', 'by default the model’s own', factor)
     .option('--seed <n>', 'seed of sampling', whole, 0)
-    .option('--batch <n>', 'images at once', whole, 8)
+    .option('--batch <n>', 'images at once', count, 8)
     .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
@@ -113,7 +113,7 @@ export function command(): Command {
         topP: flags.topP,
         repetitionPenalty: flags.repetitionPenalty ?? reader.defaults.repetitionPenalty,
         seed: flags.seed,
-        batchSize: Math.max(1, flags.batch),
+        batchSize: flags.batch,
         secondLook,
       };
       const single = flags.together === true || sources.length === 1;

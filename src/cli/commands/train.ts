@@ -12,7 +12,7 @@ import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
 import { startDashboard } from '../dashboard.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { whole } from '../numbers.ts';
+import { count } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
 
@@ -34,7 +34,7 @@ export function command(): Command {
         'resume',
       ),
     )
-    .option('--threads <n>', 'CPU threads; by default one a core', whole)
+    .option('--threads <n>', 'CPU threads; by default one a core', count)
     .option('--ui', 'serve the dashboard while the run goes on (texlens ui, in a process of its own)')
     .option('--swanlab-key <key>', 'API key for --track swanlab-cloud; else SWANLAB_API_KEY or its netrc')
     .option('--swanlab-host <address>', 'a self-hosted SwanLab; else SWANLAB_API_HOST, its netrc or the cloud')
