@@ -156,6 +156,17 @@ describe('texlens serve', () => {
     for (const answer of kept) expect((await answer).status).toBe(200);
   });
 
+  it('reads with the prompt of the training, whatever a chat says', async () => {
+    const data = `data:image/png;base64,${(await readFile(at('b.png'))).toString('base64')}`;
+    const content = [
+      { type: 'text', text: 'Convert this image to LaTeX.' },
+      { type: 'image_url', image_url: { url: data } },
+    ];
+    const body = JSON.stringify({ messages: [{ role: 'user', content }] });
+    const answer = await ask('v1/chat/completions', { method: 'POST', body });
+    expect(await answer.json()).toMatchObject({ texlens: { as_written: asWritten[1], prompt: '\\LaTeX' } });
+  });
+
   it('lets in nobody without the token', async () => {
     expect((await fetch(new URL('v1/models', url))).status).toBe(401);
     expect((await ask('v1/models')).status).toBe(200);

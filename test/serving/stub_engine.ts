@@ -20,6 +20,7 @@ export const answerOf = (text: string, more: Partial<Answer> = {}): Answer => ({
   confidence: 0.5,
   look: 'first',
   stop: 'stop_token',
+  prompt: 'Read.',
   promptTokens: 10,
   newTokens: text.length,
   ...more,

@@ -48,7 +48,10 @@ export function command(): Command {
     .description('Keeps a model loaded and reads formula images over HTTP: a page for people, and an API as OpenAI’s.')
     .option('--model <model>', MODEL_HELP)
     .option('--adapter <adapter>', 'a LoRA adapter for it: a folder, or HUB:OWNER/NAME')
-    .option('--prompt <text>', 'the instruction where a request has none; by default that of the training')
+    .option(
+      '--prompt <text>',
+      'the instruction where a request has none, and texts in chats are heard; by default that of the training',
+    )
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
     .option('--second-look <n>', SECOND_LOOK_HELP, whole)

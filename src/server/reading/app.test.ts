@@ -89,11 +89,12 @@ describe('POST /v1/chat/completions', () => {
       usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
       texlens: {
         ...{ latex: 'x^2', as_written: 'x ^ 2', confidence: 0.5, stop: 'stop_token', look: 'first' },
+        prompt: 'Read.',
         ignored_messages: 0,
       },
     });
     expect(engine.batches[0]).toMatchObject({
-      questions: [{ prompt: 'Read it.' }],
+      questions: [{ said: 'Read it.' }],
       sampling: { maxNewTokens: 16, temperature: 0 },
     });
   });
@@ -105,7 +106,7 @@ describe('POST /v1/chat/completions', () => {
     });
     const [{ questions, sampling }] = engine.batches as [(typeof engine.batches)[0]];
     expect(questions[0]!.images.map(String)).toEqual(['a', 'b']);
-    expect(questions[0]!.prompt).toBeUndefined();
+    expect(questions[0]!.said).toBeUndefined();
     expect(sampling.maxNewTokens).toBe(32); // what the server allows
   });
 

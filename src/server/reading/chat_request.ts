@@ -88,15 +88,15 @@ export function questionOf({ messages, stop }: ChatRequest): { question: Questio
       `${param}.content: expected 1 to ${MOST_IMAGES} parts {"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}, found ${images.length}`,
       { param: `${param}.content`, code: 'images_expected' },
     );
-  const prompt = parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n');
-  if (prompt.length > LONGEST_PROMPT)
-    throw new RequestFault(400, `${param}.content: ${prompt.length} characters of text, ${LONGEST_PROMPT} at most`, {
+  const said = parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])).join('\n');
+  if (said.length > LONGEST_PROMPT)
+    throw new RequestFault(400, `${param}.content: ${said.length} characters of text, ${LONGEST_PROMPT} at most`, {
       param: `${param}.content`,
     });
   const question = {
     images,
     name: images.length > 1 ? 'the question' : undefined,
-    prompt: prompt.trim() === '' ? undefined : prompt,
+    said: said.trim() === '' ? undefined : said,
     stop: typeof stop === 'string' ? [stop] : (stop ?? []),
   };
   return { question, ignored: last };

@@ -7,8 +7,10 @@ import type { Reader } from '../../train/reader.ts';
 export interface Question {
   /** file contents, one or more */
   readonly images: readonly Uint8Array[];
-  /** by default that of the model's training */
+  /** the instruction; by default that of the model's training */
   readonly prompt?: string;
+  /** what a client says in the instruction's place that knows no training: a model of one instruction is given its own */
+  readonly said?: string;
   /** texts before which an answer ends */
   readonly stop?: readonly string[];
   /** what errors call it */
@@ -38,6 +40,8 @@ export interface Answer {
   /** which look the text is from: see generate/second_look.ts */
   readonly look: Look;
   readonly stop: 'stop_token' | 'stop_text' | 'length' | 'repetition';
+  /** the instruction that the model was given */
+  readonly prompt: string;
   readonly promptTokens: number;
   readonly newTokens: number;
 }

@@ -6,19 +6,23 @@ import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { openReader, type ReaderOptions } from '../../train/reader.ts';
-import type { Engine, Listener } from './contract.ts';
+import type { Engine, Listener, Question } from './contract.ts';
 import { StopText } from './stop_text.ts';
 
 export async function openEngine(options: ReaderOptions): Promise<Engine> {
   const reader = await openReader(options);
   const { device, model, generator, defaults, spell } = reader;
   const { tokenizer } = model.processor;
+  // Who starts the server with an instruction has no one that must be.
+  const isFixed = options.prompt === undefined && model.replaces;
+  const promptOf = ({ prompt, said }: Question): string => prompt ?? (isFixed ? model.prompt : (said ?? model.prompt));
 
   const read: Engine['read'] = async (questions, { repetitionPenalty, secondLook, ...sampling }, listener) => {
     const prompts: { sample: EncodedSample; index: number }[] = [];
-    const asked = questions.map(({ images, prompt = model.prompt, name = 'the image' }) =>
-      imagePrompt({ ...model, prompt }, images.length === 1 ? images[0]! : images, name),
-    );
+    const asked = questions.map((question) => {
+      const { images, name = 'the image' } = question;
+      return imagePrompt({ ...model, prompt: promptOf(question) }, images.length === 1 ? images[0]! : images, name);
+    });
     for (const [index, result] of (await Promise.allSettled(asked)).entries())
       if (result.status === 'fulfilled') prompts.push({ sample: result.value, index });
       else listener.outcome(index, { fault: messageOf(result.reason), input: result.reason instanceof InputError });
@@ -49,6 +53,7 @@ export async function openEngine(options: ReaderOptions): Promise<Engine> {
       listener.outcome(index, {
         ...{ text, latex: spell(text), confidence: reading.confidence, look: reading.look },
         stop: whole.stopped ? 'stop_text' : reading.stop,
+        prompt: promptOf(questions[index]!),
         promptTokens: sample.ids.length,
         newTokens: reading.ids.length,
       });

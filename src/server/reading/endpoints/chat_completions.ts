@@ -19,8 +19,8 @@ const usageOf = ({ promptTokens, newTokens }: Answer) => ({
 const finishOf = ({ stop }: Answer): 'stop' | 'length' => (stop.startsWith('stop') ? 'stop' : 'length');
 
 /** What OpenAI's shape has no place for. */
-const extraOf = ({ latex, text, confidence, stop, look }: Answer, ignored: number) => ({
-  ...{ latex, as_written: text, confidence, stop, look },
+const extraOf = ({ latex, text, confidence, stop, look, prompt }: Answer, ignored: number) => ({
+  ...{ latex, as_written: text, confidence, stop, look, prompt },
   ignored_messages: ignored,
 });
 
