@@ -12,9 +12,10 @@ import { chooseBucket } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
-import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
+import { type Instruction, readTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec, ScopeOptions } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
+import { say } from '../shared/log.ts';
 import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
 import { keptFeatures } from './feature_cache.ts';
@@ -79,12 +80,23 @@ function drawnOptions(
   return { draw: { seed, style, level, ...lists, ...again }, prompt, block: size, passes, workers };
 }
 
+/** What the configuration says, else what the model was trained with; tells where that is not what the run does. */
+async function instructionOf({ model, data, image }: RunConfig): Promise<Instruction> {
+  const trained = await readTrainedSettings(model);
+  if (trained?.tidy && image.tidy_em === undefined)
+    say(`${model} was trained on tidied pictures, which this run’s are not: image.tidy_em is not set`);
+  if (data.prompt !== undefined) return { prompt: data.prompt, replaces: true };
+  if (trained === null) return { prompt: DEFAULT_PROMPT, replaces: false };
+  say(`data.prompt is not set: ${JSON.stringify(trained.prompt)}, as ${model} was trained`);
+  return trained;
+}
+
 /** Reads or draws the samples, loads the weights, and traces the programs. */
 export async function setUp(config: RunConfig, { backend, precision }: OpenedBackend): Promise<Setup> {
   const { data, train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image), tidyingOf(config.image));
   const model = processor.config;
-  const instruction: Instruction = { prompt: data.prompt ?? DEFAULT_PROMPT, replaces: data.prompt !== undefined };
+  const instruction = await instructionOf(config);
   const cache = await openCache(config, processor);
   const encode = (rows: readonly Conversation[], title: string): Promise<Encoded> =>
     encodeRows(rows, processor, instruction, title, cache);
