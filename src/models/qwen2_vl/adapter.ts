@@ -202,7 +202,7 @@ export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend
       const more = faults.length > SHOWN_FAULTS ? `\n  … and ${faults.length - SHOWN_FAULTS} more` : '';
       throw new InputError(
         `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ` +
-          `${faults.slice(0, SHOWN_FAULTS).join('\n  ')}${more}\nUse it with the base it was trained on.`,
+          `${faults.slice(0, SHOWN_FAULTS).join('\n  ')}${more}\nUse it with the base it was trained on${settings.base === null ? '' : `, ${settings.base}`}.`,
       );
     }
     for (const { name, shape } of wanted)
