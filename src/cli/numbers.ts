@@ -12,6 +12,12 @@ export const count = (text: string): number => {
   return whole(text);
 };
 
+/** What is read again at once takes memory for each. */
+export const upTo64 = (text: string): number => {
+  if (whole(text) > 64) throw new InvalidArgumentError('expected a whole number from 0 to 64.');
+  return whole(text);
+};
+
 export const portNumber = (text: string): number => {
   if (!/^\d+$/.test(text) || Number(text) > 65_535)
     throw new InvalidArgumentError('expected a whole number from 0 to 65535.');

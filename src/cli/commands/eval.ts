@@ -17,7 +17,7 @@ import { scoreModel } from '../../train/score.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { count, whole } from '../numbers.ts';
+import { count, upTo64 } from '../numbers.ts';
 import { withJsonOption } from '../output.ts';
 import { readyReport, type ScoreFlags, tellScores, withScoreOptions } from '../score_output.ts';
 
@@ -59,7 +59,7 @@ export function command(): Command {
     .option('--prompt <text>', 'the instruction beside the image')
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
-    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--second-look <n>', SECOND_LOOK_HELP, upTo64)
     .option('--no-second-look', NO_SECOND_LOOK_HELP);
   return withScoreOptions(verb)
     .addHelpText('after', EXAMPLES)

@@ -36,7 +36,7 @@ export function command(): Command {
 Examples:
   texlens init --out models/fresh
   texlens init --size base --formulas train.txt --out models/fresh
-  texlens train recipes/base.yaml --model models/fresh`,
+  texlens train recipes/base-1-symbols.yaml --model models/fresh`,
     )
     .action(async (flags: Flags) => {
       const { createModel, SIZES } = await import('../../models/qwen2_vl/create.ts');

@@ -17,7 +17,7 @@ import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { count, whole } from '../numbers.ts';
+import { count, upTo64, whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {
@@ -85,7 +85,7 @@ export function command(): Command {
         'by default compact where the model’s tokenizer puts spaces between words',
       ).choices(SPELLINGS),
     )
-    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--second-look <n>', SECOND_LOOK_HELP, upTo64)
     .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', count, 256)

@@ -8,7 +8,7 @@ import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.t
 import { askedToEnd, openBrowser } from '../dashboard.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { withOfflineOption } from '../hub_flags.ts';
-import { count, portNumber, whole } from '../numbers.ts';
+import { count, portNumber, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags {
@@ -54,7 +54,7 @@ export function command(): Command {
     )
     .option('--tidy', TIDY_HELP)
     .option('--no-tidy', NO_TIDY_HELP)
-    .option('--second-look <n>', SECOND_LOOK_HELP, whole)
+    .option('--second-look <n>', SECOND_LOOK_HELP, upTo64)
     .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--batch <n>', 'images at once', count, 8)
     .option('--queue <n>', 'images that may wait; more are turned away for the moment', count, 64)
