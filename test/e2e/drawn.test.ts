@@ -1,6 +1,6 @@
 // Training on formulas that are drawn meanwhile, through the built command line and from the sources.
 import { spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openRun } from '../../src/tracker/reader.ts';
 import { lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
@@ -83,6 +83,22 @@ describe('drawn training samples', () => {
     expect(Number(count)).toBeGreaterThan(0);
     expect(lastJson(stdout)).toMatchObject({ steps: 2, dropped: Number(count) });
     expect(stderr).toMatch(/dropped drawn sample \d+: \d+ tokens, more than the 32 of a row/);
+  });
+
+  it('without a prompt of its own a run keeps to that of its base, and says so', async () => {
+    const { data, ...run } = JSON.parse(await readFile(config(), 'utf8')) as { model: string; data: { draw: object } };
+    await cp(run.model, at('taught'), { recursive: true });
+    const own = { prompt: 'x = y', sizing: { minPixels: 784, maxPixels: 78_400 }, tidy: { em: 26 } };
+    await writeFile(at('taught', 'texlens.json'), JSON.stringify(own));
+    const taught = { ...run, model: at('taught'), data: { draw: data.draw } };
+    await writeFile(at('taught.yaml'), JSON.stringify(taught));
+    const flags = ['--output', at('kept'), '--max-steps', '1'];
+    const { code, stderr } = await texlensHere('train', at('taught.yaml'), ...flags);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('data.prompt is not set: "x = y"');
+    expect(stderr).toContain('image.tidy_em is not set');
+    const kept: unknown = JSON.parse(await readFile(at('kept', 'adapter', 'texlens.json'), 'utf8'));
+    expect(kept).toMatchObject({ prompt: 'x = y', replaces: true });
   });
 
   it('when none fits, nothing is trained', async () => {
