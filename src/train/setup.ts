@@ -87,8 +87,9 @@ async function instructionOf({ model, data, image }: RunConfig): Promise<Instruc
     say(`${model} was trained on tidied pictures, which this run’s are not: image.tidy_em is not set`);
   if (data.prompt !== undefined) return { prompt: data.prompt, replaces: true };
   if (trained === null) return { prompt: DEFAULT_PROMPT, replaces: false };
-  say(`data.prompt is not set: ${JSON.stringify(trained.prompt)}, as ${model} was trained`);
-  return trained;
+  const { prompt, replaces } = trained;
+  say(`data.prompt is not set: ${JSON.stringify(prompt)}, as ${model} was trained`);
+  return { prompt, replaces };
 }
 
 /** Reads or draws the samples, loads the weights, and traces the programs. */

@@ -99,6 +99,7 @@ describe('drawn training samples', () => {
     expect(stderr).toContain('image.tidy_em is not set');
     const kept: unknown = JSON.parse(await readFile(at('kept', 'adapter', 'texlens.json'), 'utf8'));
     expect(kept).toMatchObject({ prompt: 'x = y', replaces: true });
+    expect(kept).not.toHaveProperty('tidy');
   });
 
   it('when none fits, nothing is trained', async () => {
