@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -199,6 +200,27 @@ describe('texlens serve', () => {
     child.kill('SIGINT');
     expect(await left, said).toEqual([null, 'SIGINT']);
     await expect(cut).rejects.toThrow();
+  });
+
+  it('a port that another program has is refused', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as AddressInfo;
+    try {
+      const { code, stderr } = await texlens('serve', '--device', 'cpu', '--port', String(port));
+      expect(code).toBe(2);
+      expect(stderr).toContain(`--port ${port}: another program listens there`);
+    } finally {
+      other.close();
+    }
+  });
+
+  it('a prompt that the model was not trained with is warned of', async () => {
+    const { code, stderr } = await texlensHere('predict', at(NAMES[0]!), '--prompt', 'Read it.', '--device', 'cpu');
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(
+      'was trained with the prompt "\\\\LaTeX" alone, and with "Read it." may read nothing well',
+    );
   });
 
   it('says what keeps it from beginning', async () => {

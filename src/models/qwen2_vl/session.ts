@@ -4,6 +4,7 @@ import type { Backend } from '../../backends/contract.ts';
 import { DEFAULT_EM } from '../../formats/tidy/tidy.ts';
 import type { Precision } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
+import { say } from '../../shared/log.ts';
 import { bundledModel } from '../bundled.ts';
 import { loadAdapter, mergeLora, readAdapterConfig } from './adapter.ts';
 import type { EncodedSample } from './batch.ts';
@@ -59,6 +60,11 @@ export async function loadModel(
     given.prompt === undefined
       ? (settings ?? { prompt: given.fallbackPrompt, replaces: false })
       : { prompt: given.prompt, replaces: true };
+  if (settings?.replaces && instruction.prompt !== settings.prompt)
+    say(
+      `note: ${adapter ?? base} was trained with the prompt ${JSON.stringify(settings.prompt)} alone, and with ` +
+        `${JSON.stringify(instruction.prompt)} may read nothing well; leave --prompt out for its own.`,
+    );
   return { processor, prompt: instruction.prompt, replaces: instruction.replaces };
 }
 

@@ -339,6 +339,12 @@ describe('limits', () => {
 describe('what is served', () => {
   it('lists the model', async () => {
     expect(await (await request('/v1/models')).json()).toMatchObject({ data: [{ id: 'tiny', object: 'model' }] });
+    expect(await (await request('/v1/models/tiny')).json()).toMatchObject({ id: 'tiny', object: 'model' });
+    const other = await request('/v1/models/of/another');
+    expect(other.status).toBe(404);
+    expect(await other.json()).toMatchObject({
+      error: { message: 'no model of/another is here; tiny is', code: 'model_not_found' },
+    });
   });
 
   it('tells how it goes', async () => {

@@ -4,6 +4,7 @@ import { checkAccess } from '../guard.ts';
 import { listen } from '../listen.ts';
 import { createReadingApp } from './app.ts';
 import { openEngineThread } from './engine_thread.ts';
+import { faultOf } from './fault.ts';
 import { type QueueLimits, ReadingQueue } from './queue.ts';
 import type { ReadingSettings } from './settings.ts';
 
@@ -31,11 +32,16 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
   const { reader, settings, host, port, token, batch, most } = options;
   const access = { host, token };
   checkAccess(access);
-  const engine = await openEngineThread(reader);
+  // The port is taken first: that another program has it shall not be told when a large model has been loaded.
+  let app: ReturnType<typeof createReadingApp> | null = null;
+  const { server, url } = await listen((...request) => (app ? app.fetch(...request) : loading()), {
+    ...{ ...access, port },
+    usualPort: 6370,
+  });
   try {
+    const engine = await openEngineThread(reader);
     const queue = new ReadingQueue(engine, { batch, most });
-    const app = createReadingApp({ queue, settings, access });
-    const { server, url } = await listen(app.fetch, { ...access, port, usualPort: 6370 });
+    app = createReadingApp({ queue, settings, access });
     const close = async (): Promise<void> => {
       const ended = new Promise<void>((resolve) => server.close(() => resolve()));
       await queue.close();
@@ -49,7 +55,13 @@ export async function serveModel(options: ServeModelOptions): Promise<ServedMode
     };
     return { url, queue, close };
   } catch (error) {
-    await engine.close();
+    server.close();
+    server.closeAllConnections();
     throw error;
   }
 }
+
+const loading = (): Response => {
+  const error = faultOf('the model is loading; ask again soon', 503, null, 'loading');
+  return Response.json({ error }, { status: 503, headers: { 'retry-after': '1' } });
+};
