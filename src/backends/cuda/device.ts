@@ -29,8 +29,7 @@ export interface CudaOptions {
 /** The oldest architecture whose instructions the kernels use (bfloat16 products, asynchronous copies). */
 export const LEAST_CAPABILITY = 80;
 
-const cacheFolder = (): string =>
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'texlens', 'cuda');
+const cacheFolder = (): string => join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'texlens', 'cuda');
 
 export class Device {
   readonly driver: Driver;
