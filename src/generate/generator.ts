@@ -5,6 +5,7 @@ import { hostArray, typeName } from '../graph/types.ts';
 import { type EncodedSample, type PlacedSample, packedInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
+import type { Processor } from '../models/qwen2_vl/processor.ts';
 import { type CacheSize, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
 import { DRAWING, GREEDY, type SamplingOptions, SEEN } from '../nn/choice.ts';
@@ -26,6 +27,13 @@ export const GENERATE_DEFAULTS: Omit<GenerateOptions, 'stopIds'> = {
   stopOnRepetition: true,
   seed: 0,
 };
+
+/** Greedy, with what the model's own files say of stopping and of repetition. */
+export const usualOptions = ({ config, stopIds }: Pick<Processor, 'config' | 'stopIds'>): GenerateOptions => ({
+  ...GENERATE_DEFAULTS,
+  repetitionPenalty: config.repetitionPenalty,
+  stopIds,
+});
 
 export interface Generation {
   /** new tokens without the stop token */

@@ -1,7 +1,7 @@
 // An evaluation in a run: validation loss, and the formulas of the validation set read as generation will read them.
 import type { Backend } from '../backends/contract.ts';
 import { type Grade, grade, score } from '../eval/metrics.ts';
-import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
+import { Generator, usualOptions } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import { pack } from '../models/qwen2_vl/packing.ts';
 import { promptOf, sizeOfSample } from './dataset.ts';
@@ -38,7 +38,7 @@ export async function evaluate(
 ): Promise<Evaluated | null> {
   if (!val) return null;
   const generator = new Generator(backend, processor.config, lora, scopeOptions);
-  const options = { ...GENERATE_DEFAULTS, maxNewTokens, stopIds: processor.stopIds, batchSize: READ_AT_ONCE };
+  const options = { ...usualOptions(processor), maxNewTokens, batchSize: READ_AT_ONCE };
   const prompts = val.samples.map(promptOf);
   const readings = await readAll(generator, processor.tokenizer, prompts, options, 'evaluating');
   await generator.dispose();

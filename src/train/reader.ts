@@ -1,7 +1,7 @@
 // A model opened to read formula images: its backend, weights and generator, and how its words are written for people.
 import { type OpenOptions, openBackend } from '../backends/open.ts';
 import { compactLatex } from '../eval/compact.ts';
-import { GENERATE_DEFAULTS, type GenerateOptions, Generator } from '../generate/generator.ts';
+import { type GenerateOptions, Generator, usualOptions } from '../generate/generator.ts';
 import type { SecondLook } from '../generate/second_look.ts';
 import { type LoadedModel, loadModel } from '../models/qwen2_vl/session.ts';
 import { DEFAULT_PROMPT } from './dataset.ts';
@@ -37,13 +37,13 @@ export async function openReader(options: ReaderOptions): Promise<Reader> {
   const { model: folder, adapter, prompt, tidy } = options;
   const { backend, precision } = await openBackend(options);
   const model = await loadModel(folder, adapter, backend, { prompt, tidy, fallbackPrompt: DEFAULT_PROMPT, precision });
-  const { config, tokenizer, stopIds } = model.processor;
+  const { config, tokenizer } = model.processor;
   const usual: Spelling = tokenizer.spacesWords ? 'compact' : 'as-written';
   return {
     device: backend.name === 'cuda' ? 'cuda' : 'cpu',
     model,
     generator: new Generator(backend, config, null, { precision }),
-    defaults: { ...GENERATE_DEFAULTS, repetitionPenalty: config.repetitionPenalty, stopIds },
+    defaults: usualOptions(model.processor),
     secondLook: secondLookOf(options.secondLook, tokenizer),
     spell: (text, spelling = usual) => (spelling === 'compact' ? compactLatex(text) : text),
   };

@@ -2,7 +2,7 @@
 import type { OpenedBackend } from '../backends/open.ts';
 import type { Conversation } from '../data/conversation.ts';
 import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
-import { GENERATE_DEFAULTS, Generator } from '../generate/generator.ts';
+import { Generator, usualOptions } from '../generate/generator.ts';
 import { readAll } from '../generate/read.ts';
 import type { Look, ReadOptions } from '../generate/second_look.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
@@ -41,11 +41,10 @@ export async function scoreModel(
   const { processor } = model;
   const { samples, labels, images, dropped } = await encodeRows(rows, processor, model, 'reading');
   const generator = new Generator(backend, processor.config, null, { precision });
-  const { tokenizer, stopIds } = processor;
+  const { tokenizer } = processor;
   const options: ReadOptions = {
-    ...GENERATE_DEFAULTS,
+    ...usualOptions(processor),
     maxNewTokens,
-    stopIds,
     batchSize: 16,
     secondLook: secondLookOf(secondLook, tokenizer),
   };
