@@ -5,6 +5,7 @@ import {
   type AttentionShape,
   attentionGradLaunches,
   attentionLaunch,
+  attentionSpansLaunch,
   cachedAttentionLaunch,
   type KernelLaunch,
 } from '../src/backends/cuda/attention.ts';
@@ -84,8 +85,9 @@ function attention(name: string, shape: AttentionShape, length: number): void {
   const pointers = {
     ...{ q: random(wide), k: random(narrow), v: random(narrow), dout: random(wide), segments: upload(ids) },
     ...{ out: reserve(2 * wide), lse: reserve(4 * tokens * heads), delta: reserve(4 * tokens * heads) },
-    ...{ dq: reserve(2 * wide), dk: reserve(2 * narrow), dv: reserve(2 * narrow) },
+    ...{ spans: reserve(8 * tokens), dq: reserve(2 * wide), dk: reserve(2 * narrow), dv: reserve(2 * narrow) },
   };
+  console.log(`${name}.spans: ${measure([attentionSpansLaunch(shape)], pointers).toFixed(3)} ms`);
   const forward = measure([attentionLaunch(shape)], pointers);
   report(`${name}.forward`, forward, (4 * width * pairs) / forward / 1e9, 'TFLOP/s');
   const backward = attentionGradLaunches(shape);

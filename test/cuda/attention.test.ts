@@ -5,6 +5,7 @@ import {
   type AttentionShape,
   attentionGradLaunches,
   attentionLaunch,
+  attentionSpansLaunch,
   cachedAttentionLaunch,
   canTurn,
   HOPPER,
@@ -102,6 +103,7 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
     const offsets = [0, heads * width, (heads + kvHeads) * width];
     const pointers: Pointers = {
       segments: upload(ids, segments),
+      spans: reserve(type('i32', tokens, 2)),
       dout: upload(query, dout),
       out: reserve(query),
       lse: reserve(perHead),
@@ -117,6 +119,7 @@ describe.skipIf(!libraries)(`attention on CUDA${libraries ? '' : ' (not run: no 
     const launched = strided ? { ...shape, strides: { q: fused, k: fused, v: fused } } : shape;
     const tolerance = dtype === 'bf16' ? TOLERANCE.bf16 : TOLERANCE.f32;
 
+    run(attentionSpansLaunch(launched), pointers);
     run(attentionLaunch(launched), pointers);
     const gotOut = download(query, pointers.out!);
     const gotLse = download(perHead, pointers.lse!);

@@ -55,8 +55,6 @@ export type Card = Pick<DeviceInfo, 'sharedBytes' | 'multiprocessors'> & {
 };
 /** H100, H200 */
 export const HOPPER: Card = { sharedBytes: 227 * 1024, multiprocessors: 132, l2Bytes: 50 << 20 };
-/** The kernels' own static shared memory is less. */
-const STATIC_SHARED = 1024;
 
 /** Keys (or queries) that a step of the gradients' kernels visits: more would leave room for one block at a time. */
 const GRAD_COLUMNS = 32;
@@ -109,6 +107,25 @@ function queryTiles(shape: AttentionShape, columns: number) {
   };
 }
 
+/** Tiles of the kernel that owns keys; two sets of warps divide the heads of a group, for blocks that end sooner. */
+function keyTiles({ heads, kvHeads, width, row }: AttentionShape) {
+  const rows = rowsAlone(row, width);
+  const sets = rows === 64 && (heads / kvHeads) % 2 === 0 ? 2 : 1;
+  const threads = sets * rows * 2;
+  return {
+    HEAD_DIM: width,
+    ROWS: rows,
+    COLUMNS: GRAD_COLUMNS,
+    SETS: sets,
+    THREADS: threads,
+    // Two sets of wide heads take a multiprocessor's registers.
+    MIN_BLOCKS: sets === 2 && width > 80 ? 1 : minBlocks(threads, width),
+  };
+}
+
+const keyBytes = (tiles: Pick<ReturnType<typeof keyTiles>, 'ROWS' | 'COLUMNS' | 'SETS'>, shape: AttentionShape) =>
+  tileBytes(2 * tiles.ROWS + 4 * tiles.SETS * tiles.COLUMNS, shape, 4 * tiles.SETS * tiles.COLUMNS);
+
 /** Whether the kernels on tensor cores take this shape: 16-byte rows, a width they have registers for. */
 export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
   return (
@@ -118,7 +135,7 @@ export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
     shape.scale > 0 && // a maximum of scores is one of scaled scores
     Object.values(stridesOf(shape)).every((stride) => stride % 8 === 0) &&
     // the kernels that need most are those of the gradients
-    tileBytes(2 * 96 + 4 * GRAD_COLUMNS, shape, 4 * GRAD_COLUMNS) <= card.sharedBytes - STATIC_SHARED
+    Math.max(tileBytes(2 * 96 + 4 * GRAD_COLUMNS, shape), keyBytes(keyTiles(shape), shape)) <= card.sharedBytes
   );
 }
 
@@ -135,18 +152,34 @@ function simple(shape: AttentionShape, kernel: string, warps: number, args: Kern
   };
 }
 
-/** (q, k, v, segments) → out, lse. Rows of q, k and v begin at multiples of 16 bytes. */
+/** (segments) → spans, i32 [T, 2], which the kernels on tensor cores read (attention_spans.cu). */
+export function attentionSpansLaunch({ tokens, row }: Pick<AttentionShape, 'tokens' | 'row'>): KernelLaunch {
+  const threads = 128;
+  return {
+    sources: ['attention_spans.cu'],
+    macros: { THREADS: threads },
+    kernel: 'attention_spans',
+    grid: [tokens / row, Math.ceil(row / threads), 1],
+    block: [threads, 1, 1],
+    shared: row * 4,
+    args: [...tensors('segments', 'spans'), ...ints(row)],
+  };
+}
+
+/** (q, k, v, segments, spans) → out, lse. Rows of q, k and v begin at multiples of 16 bytes. */
 export function attentionLaunch(shape: AttentionShape, card = HOPPER): KernelLaunch {
   const { tokens, heads, kvHeads, row, causal, scale } = shape;
   const { q, k, v } = stridesOf(shape);
-  const roles = tensors('q', 'k', 'v', 'segments', 'out', 'lse');
+  const inputs = ['q', 'k', 'v', 'segments'];
   const rest = [...ints(row, heads, heads / kvHeads, q, k, v, Number(causal)), { f32: scale }];
-  if (!onTensorCores(shape, card))
+  if (!onTensorCores(shape, card)) {
+    const roles = tensors(...inputs, 'out', 'lse');
     return simple(shape, 'attention_simple', tokens * heads, [...roles, { i32: tokens }, ...rest]);
+  }
   const macros = queryTiles(shape, 32);
   const shared = (columns: number) => tileBytes(macros.HEADS * macros.ROWS + 4 * columns, shape);
   const most = macros.ROWS === 96 ? 96 : 64;
-  if (shared(most) <= card.sharedBytes - STATIC_SHARED) macros.COLUMNS = most;
+  if (shared(most) <= card.sharedBytes) macros.COLUMNS = most;
   return {
     sources: ['attention_tiles.cuh', 'attention.cu'],
     macros,
@@ -154,16 +187,16 @@ export function attentionLaunch(shape: AttentionShape, card = HOPPER): KernelLau
     grid: [(tokens / row) * Math.ceil(row / macros.ROWS), heads / macros.HEADS, 1],
     block: [macros.THREADS, 1, 1],
     shared: shared(macros.COLUMNS),
-    args: [...roles, ...rest],
+    args: [...tensors(...inputs, 'spans', 'out', 'lse'), ...rest],
   };
 }
 
 /**
- * (dout, q, k, v, segments, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that the first
+ * (dout, q, k, v, segments, spans, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that the first
  * launch writes and the second reads; the simple kernels need none.
  */
 export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): KernelLaunch[] {
-  const { tokens, heads, kvHeads, width, row, causal, scale } = shape;
+  const { tokens, heads, kvHeads, row, causal, scale } = shape;
   const { q, k, v, dq, dk, dv } = stridesOf(shape);
   const group = heads / kvHeads;
   const inputs = tensors('dout', 'q', 'k', 'v', 'segments');
@@ -182,15 +215,9 @@ export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): Ker
       ]),
     ];
   }
+  inputs.push({ tensor: 'spans' });
   const queries = queryTiles(shape, GRAD_COLUMNS);
-  const rows = rowsAlone(row, width);
-  const keys = {
-    HEAD_DIM: width,
-    ROWS: rows,
-    COLUMNS: GRAD_COLUMNS,
-    THREADS: 2 * rows,
-    MIN_BLOCKS: minBlocks(2 * rows, width),
-  };
+  const keys = keyTiles(shape);
   return [
     {
       sources: ['attention_tiles.cuh', 'attention_grad_queries.cu'],
@@ -205,9 +232,9 @@ export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): Ker
       sources: ['attention_tiles.cuh', 'attention_grad_keys.cu'],
       macros: keys,
       kernel: 'attention_grad_keys',
-      grid: [(tokens / row) * Math.ceil(row / rows), kvHeads, 1],
+      grid: [(tokens / row) * Math.ceil(row / keys.ROWS), kvHeads, 1],
       block: [keys.THREADS, 1, 1],
-      shared: tileBytes(2 * rows + 4 * keys.COLUMNS, shape, 4 * keys.COLUMNS),
+      shared: keyBytes(keys, shape),
       args: [...inputs, ...tensors('lse', 'delta', 'dk', 'dv'), ...rest(dk, dv)],
     },
   ];

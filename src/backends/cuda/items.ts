@@ -146,7 +146,7 @@ class Rewriter {
     const { products, biases, rest } = sum;
     const plain = rest.every((value) => sameShape(value.shape, out.shape)) && literalsNone(rest);
     if (products.length === 0 || biases.length > 1 || !plain || out.shape.length < 2) return;
-    // A cuBLASLt bias has the result's type, and is added to the first product.
+    // A cuBLASLt bias has the result's type, and is added once.
     if (biases.some((bias) => bias.dtype !== out.dtype || literalOf(bias) !== null)) return;
     const [addend] = rest;
     const intoPointwise =

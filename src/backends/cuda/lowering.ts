@@ -16,6 +16,7 @@ import { type AdamwAttrs, adamwAll, sumOfSquares } from './lower/optimizer.ts';
 import { concat, gatherRows, pad, reduce, rope, scatterAddRows, softmax } from './lower/rows.ts';
 import { sampledChoice } from './lower/sampling.ts';
 import { type Operand, pointwiseKernel, THREADS } from './pointwise.ts';
+import { attentionSpans } from './spans.ts';
 import { ceil, type Enqueuer, i, type Lowered, p, type Step } from './step.ts';
 import { readsInPlace, type Unit } from './units.ts';
 import { broadcastView, wholeView } from './view.ts';
@@ -75,6 +76,7 @@ export const lowerings: Record<OpName, Lowering | 'view' | 'pointwise' | 'produc
 };
 
 const fused: Record<FusedOp, Lowering> = {
+  attention_spans: attentionSpans,
   few_rows: fewRows,
   matmul_sum: matmulSum,
   turning_attention: cachedAttention,

@@ -11,6 +11,8 @@ import { type Layout, layOut } from './layout.ts';
 import { type AdamwAttrs, adamwAll, narrowAll } from './lower/optimizer.ts';
 import { lowerUnit } from './lowering.ts';
 import { C_TYPE } from './pointwise.ts';
+import { remakeMasks } from './remake.ts';
+import { shareSpans } from './spans.ts';
 import { ceil, type Enqueuer, i, p, type Step } from './step.ts';
 import { readsInPlace, type Unit, unitsOf } from './units.ts';
 
@@ -35,7 +37,8 @@ export interface Plan {
 }
 
 export function planProgram(graph: Graph): Plan {
-  const layout = fuseDecoding(graph, layOut(graph, itemsOf(graph)));
+  const items = remakeMasks(graph, itemsOf(graph));
+  const layout = fuseDecoding(graph, shareSpans(graph, layOut(graph, items)));
   const units = unitsOf(layout.items, layout.viewOf);
   const isRead = (value: Value) => layout.readers.has(value);
   const steps = joinAlike(units, layout).map((group) => lowerGroupOf(group, layout, isRead));

@@ -3,8 +3,8 @@
 // and values are copied while this one's are multiplied.
 // q [T, H, d], k and v [T, KV, d] by row strides → out [T, H, d], lse [T, H]. Grid: (tiles of all rows, H / HEADS).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
-    attention(const bf16 *q, const bf16 *k, const bf16 *v, const int *segments, bf16 *out, float *lse, int row,
-              int heads, int group, int qStride, int kStride, int vStride, int causal, float scale) {
+    attention(const bf16 *q, const bf16 *k, const bf16 *v, const int *segments, const int *spans, bf16 *out,
+              float *lse, int row, int heads, int group, int qStride, int kStride, int vStride, int causal, float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *queries = shared;                                // [HEADS, ROWS]
   bf16 *keys = queries + HEADS * ROWS * STRIDE;          // [2, COLUMNS]
@@ -22,8 +22,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
 #pragma unroll
   for (int h = 0; h < HEADS; h++) copyTile<ROWS>(queries + h * ROWS * STRIDE, q + h * HEAD_DIM, qStride, first, row);
   const int last = min(first + ROWS, row);
-  Span span = visibleSpan(segments + start, row, first, last, ids);
+  Span span = visibleSpan(spans + 2 * start, row, first, last);
   if (causal) span.end = min(span.end, last);
+  copyIds(ids, segments + start, span.begin, span.end);
   copyTile<COLUMNS>(keys, k, kStride, span.begin, span.end);
   copyTile<COLUMNS>(values, v, vStride, span.begin, span.end);
   copyAsyncCommit();

@@ -1,18 +1,19 @@
 // Attention backward on tensor cores, second of two kernels: dk and dv [T, KV, d]. A block owns ROWS keys of a key head,
 // a warp 16 of them, and walks the queries of all heads of the group that see them; scores stand transposed, keys by
-// queries. Grid: (tiles of all rows, KV).
+// queries. SETS (1 or 2) sets of warps take turns with the heads and add up at the end: half as long a block, and so less
+// to wait for at the kernel's end. Grid: (tiles of all rows, KV).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention_grad_keys(const bf16 *dout, const bf16 *q, const bf16 *k, const bf16 *v, const int *segments,
-                        const float *lse, const float *delta, bf16 *dk, bf16 *dv, int row, int heads, int group,
+                        const int *spans, const float *lse, const float *delta, bf16 *dk, bf16 *dv, int row, int heads, int group,
                         int qStride, int kStride, int vStride, int dkStride, int dvStride, int causal, float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *keys = shared;                                   // [ROWS]
   bf16 *values = keys + ROWS * STRIDE;                   // [ROWS]
-  bf16 *queries = values + ROWS * STRIDE;                // [2, COLUMNS]
-  bf16 *douts = queries + 2 * COLUMNS * STRIDE;          // [2, COLUMNS]
-  float *lses = reinterpret_cast<float *>(douts + 2 * COLUMNS * STRIDE); // [2, COLUMNS]
-  float *deltas = lses + 2 * COLUMNS;                    // [2, COLUMNS]
-  int *ids = reinterpret_cast<int *>(deltas + 2 * COLUMNS); // [row]
+  bf16 *queries = values + ROWS * STRIDE;                // [2, SETS, COLUMNS]
+  bf16 *douts = queries + 2 * SETS * COLUMNS * STRIDE;   // [2, SETS, COLUMNS]
+  float *lses = reinterpret_cast<float *>(douts + 2 * SETS * COLUMNS * STRIDE); // [2, SETS, COLUMNS]
+  float *deltas = lses + 2 * SETS * COLUMNS;             // [2, SETS, COLUMNS]
+  int *ids = reinterpret_cast<int *>(deltas + 2 * SETS * COLUMNS); // [row]
 
   const int tiles = (row + ROWS - 1) / ROWS;
   const long long start = (long long)(blockIdx.x / tiles) * row;
@@ -27,38 +28,44 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
 
   copyTile<ROWS>(keys, k, kStride, first, row);
   copyTile<ROWS>(values, v, vStride, first, row);
-  Span span = visibleSpan(segments + start, row, first, min(first + ROWS, row), ids);
+  Span span = visibleSpan(spans + 2 * start, row, first, min(first + ROWS, row));
   if (causal) span.begin = max(span.begin, first);
+  copyIds(ids, segments + start, span.begin, span.end);
 
   const auto begin = [&](int h, int column, int stage) {
-    copyTile<COLUMNS>(queries + stage * COLUMNS * STRIDE, q + h * HEAD_DIM, qStride, column, span.end);
-    copyTile<COLUMNS>(douts + stage * COLUMNS * STRIDE, dout + h * HEAD_DIM, width, column, span.end);
-    for (int i = threadIdx.x; i < COLUMNS; i += THREADS) {
-      const bool present = column + i < span.end;
-      const long long at = present ? (long long)(column + i) * heads + h : 0;
-      copyAsync4(lses + stage * COLUMNS + i, lse + at, present);
-      copyAsync4(deltas + stage * COLUMNS + i, delta + at, present);
+#pragma unroll
+    for (int set = 0; set < SETS; set++) {
+      const int part = stage * SETS + set;
+      copyTile<COLUMNS>(queries + part * COLUMNS * STRIDE, q + (h + set) * HEAD_DIM, qStride, column, span.end);
+      copyTile<COLUMNS>(douts + part * COLUMNS * STRIDE, dout + (h + set) * HEAD_DIM, width, column, span.end);
+      for (int i = threadIdx.x; i < COLUMNS; i += THREADS) {
+        const bool present = column + i < span.end;
+        const long long at = present ? (long long)(column + i) * heads + h + set : 0;
+        copyAsync4(lses + part * COLUMNS + i, lse + at, present);
+        copyAsync4(deltas + part * COLUMNS + i, delta + at, present);
+      }
     }
     copyAsyncCommit();
   };
   begin(0, span.begin, 0);
 
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32 % (ROWS / 16), set = threadIdx.x / (2 * ROWS), lane = threadIdx.x % 32;
   const int warpFirst = first + warp * 16;
   bf16 *ownKeys = keys + warp * 16 * STRIDE, *ownValues = values + warp * 16 * STRIDE;
   const float factor = scale * LOG2E;
   float dkSums[HEAD_DIM / 8][4] = {}, dvSums[HEAD_DIM / 8][4] = {};
 
-  // The walk: the queries of the first head, then those of the next.
+  // The walk: the queries of the first heads, one a set, then those of the next.
   int h = 0, column = span.begin, stage = 0;
   while (h < group) {
     copyAsyncWait<0>();
     __syncthreads();
     const bool more = column + COLUMNS < span.end;
-    const int nextHead = more ? h : h + 1, nextColumn = more ? column + COLUMNS : span.begin;
+    const int nextHead = more ? h : h + SETS, nextColumn = more ? column + COLUMNS : span.begin;
     if (nextHead < group) begin(nextHead, nextColumn, stage ^ 1);
-    const bf16 *q0 = queries + stage * COLUMNS * STRIDE, *dout0 = douts + stage * COLUMNS * STRIDE;
-    const float *lse0 = lses + stage * COLUMNS, *delta0 = deltas + stage * COLUMNS;
+    const int part = stage * SETS + set;
+    const bf16 *q0 = queries + part * COLUMNS * STRIDE, *dout0 = douts + part * COLUMNS * STRIDE;
+    const float *lse0 = lses + part * COLUMNS, *delta0 = deltas + part * COLUMNS;
 
     float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
     multiplyRows(p, ownKeys, q0);
@@ -78,6 +85,21 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     multiplyWeights(dvSums, p, dout0);
     multiplyWeights(dkSums, ds, q0);
     h = nextHead, column = nextColumn, stage ^= 1;
+  }
+  if (SETS == 2) {
+    // The second set's sums lie where queries and douts did, those of a thread THREADS / 2 apart.
+    constexpr int EACH = HEAD_DIM / 2, APART = THREADS / 2;
+    static_assert(SETS == 1 || 2 * EACH * APART * sizeof(float) <= 4 * SETS * COLUMNS * STRIDE * sizeof(bf16), "room");
+    float *sums = reinterpret_cast<float *>(queries) + threadIdx.x % APART;
+    __syncthreads();
+#pragma unroll
+    for (int n = 0; n < EACH; n++)
+      if (set == 1) sums[n * APART] = dkSums[n / 4][n % 4], sums[(EACH + n) * APART] = dvSums[n / 4][n % 4];
+    __syncthreads();
+    if (set == 1) return;
+#pragma unroll
+    for (int n = 0; n < EACH; n++)
+      dkSums[n / 4][n % 4] += sums[n * APART], dvSums[n / 4][n % 4] += sums[(EACH + n) * APART];
   }
   storeRows(dkSums, scale, scale, ownKeys, dk + start * dkStride + kvHead * HEAD_DIM, dkStride, warpFirst, row);
   storeRows(dvSums, 1, 1, ownValues, dv + start * dvStride + kvHead * HEAD_DIM, dvStride, warpFirst, row);

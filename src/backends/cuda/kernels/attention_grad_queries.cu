@@ -4,7 +4,7 @@
 // Grid: (tiles of all rows, H / HEADS).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention_grad_queries(const bf16 *dout, const bf16 *q, const bf16 *k, const bf16 *v, const int *segments,
-                           const bf16 *out, const float *lse, bf16 *dq, float *delta, int row, int heads, int group,
+                           const int *spans, const bf16 *out, const float *lse, bf16 *dq, float *delta, int row, int heads, int group,
                            int qStride, int kStride, int vStride, int dqStride, int causal, float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *queries = shared;                                // [HEADS, ROWS]
@@ -28,8 +28,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     copyTile<ROWS>(douts + h * ROWS * STRIDE, dout + h * HEAD_DIM, width, first, row);
   }
   const int last = min(first + ROWS, row);
-  Span span = visibleSpan(segments + start, row, first, last, ids);
+  Span span = visibleSpan(spans + 2 * start, row, first, last);
   if (causal) span.end = min(span.end, last);
+  copyIds(ids, segments + start, span.begin, span.end);
   copyTile<COLUMNS>(keys, k, kStride, span.begin, span.end);
   copyTile<COLUMNS>(values, v, vStride, span.begin, span.end);
   copyAsyncCommit();

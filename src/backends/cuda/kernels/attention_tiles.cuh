@@ -91,34 +91,27 @@ struct Span {
   int begin, end;
 };
 
-/**
- * Reads the segment ids of a row of tokens into shared memory, and finds the span of tokens that share an id with
- * [first, last). Ids usually come in runs, and then no token of the span is in vain but at the seams.
- */
-__device__ __forceinline__ Span visibleSpan(const int *segments, int row, int first, int last, int *ids) {
-  __shared__ int runs[ROWS], count, begin, end;
-  if (threadIdx.x == 0) count = 0, begin = row, end = 0;
-  for (int i = threadIdx.x; i < row; i += THREADS) ids[i] = segments[i];
-  __syncthreads();
-  for (int i = first + threadIdx.x; i < last; i += THREADS)
-    if (i == first || ids[i] != ids[i - 1]) runs[atomicAdd(&count, 1)] = ids[i];
-  __syncthreads();
+/** The span of tokens that share a segment with one of [first, last), at spans[token] (attention_spans.cu); by each warp. */
+__device__ __forceinline__ Span visibleSpan(const int *spans, int row, int first, int last) {
   int low = row, high = 0;
-  for (int i = threadIdx.x; i < row; i += THREADS) {
-    bool shared = false;
-    for (int n = 0; n < count; n++) shared |= ids[i] == runs[n];
-    if (shared) low = min(low, i), high = i + 1;
+  for (int i = first + threadIdx.x % 32; i < last; i += 32) {
+    const int2 own = reinterpret_cast<const int2 *>(spans)[i];
+    low = min(low, own.x), high = max(high, own.y);
   }
-  low = __reduce_min_sync(0xffffffffu, low);
-  high = __reduce_max_sync(0xffffffffu, high);
-  if (threadIdx.x % 32 == 0) atomicMin(&begin, low), atomicMax(&end, high);
-  __syncthreads();
-  return {begin, end};
+  return {__reduce_min_sync(0xffffffffu, low), __reduce_max_sync(0xffffffffu, high)};
 }
 
-/** Whether the tokens [first, first + 16) and [column, column + COLUMNS) all have one id; answers for a whole warp. */
-__device__ __forceinline__ bool oneSegment(const int *ids, int row, int first, int column) {
-  if (first + 16 > row || column + COLUMNS > row) return false;
+/** Begins the copy of the segment ids of [begin, end), each to its own place in the row. */
+__device__ __forceinline__ void copyIds(int *ids, const int *segments, int begin, int end) {
+  for (int i = begin + threadIdx.x; i < end; i += THREADS) copyAsync4(ids + i, segments + i);
+}
+
+/**
+ * Whether the tokens [first, first + 16) and [column, column + COLUMNS), before `end`, all have one id; answers for a
+ * whole warp.
+ */
+__device__ __forceinline__ bool oneSegment(const int *ids, int row, int first, int column, int end) {
+  if (first + 16 > row || column + COLUMNS > end) return false;
   const int lane = threadIdx.x % 32, id = ids[first];
   bool same = ids[first + lane % 16] == id;
   for (int i = lane; i < COLUMNS; i += 32) same &= ids[column + i] == id;
@@ -133,7 +126,7 @@ template <bool OWNS_KEYS>
 __device__ __forceinline__ void maskScores(float (&s)[COLUMNS / 8][4], const int *ids, int row, int first, int column,
                                            int end, int causal) {
   const bool inOrder = !causal || (OWNS_KEYS ? column >= first + 15 : column + COLUMNS - 1 <= first);
-  if (inOrder && oneSegment(ids, row, first, column)) return;
+  if (inOrder && oneSegment(ids, row, first, column, end)) return;
   const int lane = threadIdx.x % 32, low = first + lane / 4, high = low + 8;
   const int lowId = ids[min(low, row - 1)], highId = ids[min(high, row - 1)];
 #pragma unroll

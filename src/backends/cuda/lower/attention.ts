@@ -12,9 +12,14 @@ import { kernelOf } from '../kernels.ts';
 import { type Enqueuer, f, i, type Lowered, p } from '../step.ts';
 import type { View } from '../view.ts';
 
-type AttentionAttrs = { row: number; causal: boolean; scale: number };
+export type AttentionAttrs = { row: number; causal: boolean; scale: number };
 
-function launch(run: Enqueuer, made: KernelLaunch, pointers: Readonly<Record<string, Pointer>>, waits = false): void {
+export function launch(
+  run: Enqueuer,
+  made: KernelLaunch,
+  pointers: Readonly<Record<string, Pointer>>,
+  waits = false,
+): void {
   const { sources, macros, kernel, grid, block, shared, args } = made;
   const packed = args.map((arg): Argument => {
     if ('tensor' in arg) return p(pointers[arg.tensor]!);
@@ -27,26 +32,32 @@ function launch(run: Enqueuer, made: KernelLaunch, pointers: Readonly<Record<str
 const rowOf = (view: View): number =>
   view.shape[0] === 1 ? view.shape[1]! * view.shape[2]! : (view.strides[0] as number);
 
-function shapeOf(q: View, k: View, v: View, { row, causal, scale }: AttentionAttrs): AttentionShape {
+export function shapeOf(q: View, k: View, v: View, { row, causal, scale }: AttentionAttrs): AttentionShape {
   const [tokens, heads, width] = q.shape as [number, number, number];
   const strides = { q: rowOf(q), k: rowOf(k), v: rowOf(v) };
   return { dtype: q.root.dtype, tokens, heads, kvHeads: k.shape[1]!, width, row, causal, scale, strides };
 }
 
 export const attention = (attrs: AttentionAttrs, { views, outputs: [out, lse] }: Lowered) => {
-  const [q, k, v, segments] = views as [View, View, View, View];
+  const [q, k, v, segments, spans] = views as [View, View, View, View, View | undefined];
   const shape = shapeOf(q, k, v, attrs);
   return {
     scratch: 0,
     enqueue(run: Enqueuer) {
       const inputs = { q: run.at(q), k: run.at(k), v: run.at(v), segments: run.at(segments) };
-      launch(run, attentionLaunch(shape), { ...inputs, out: run.to(out!), lse: run.to(lse!) });
+      launch(run, attentionLaunch(shape), {
+        ...inputs,
+        spans: spans ? run.at(spans) : 0,
+        out: run.to(out!),
+        lse: run.to(lse!),
+      });
     },
   };
 };
 
 export const attentionGrad = (attrs: AttentionAttrs, { views, outputs }: Lowered) => {
   const [dout, q, k, v, segments, out, lse] = views as [View, View, View, View, View, View, View];
+  const spans = views[7];
   const shape = shapeOf(q, k, v, attrs);
   const size = q.root.dtype === 'f32' ? 4 : 2;
   const bytes = {
@@ -65,7 +76,7 @@ export const attentionGrad = (attrs: AttentionAttrs, { views, outputs }: Lowered
         gradient ? run.to(gradient) : run.scratch + spares[n]!;
       const pointers = {
         ...{ dout: run.at(dout), q: run.at(q), k: run.at(k), v: run.at(v), segments: run.at(segments) },
-        ...{ out: run.at(out), lse: run.at(lse), delta: run.scratch },
+        ...{ spans: spans ? run.at(spans) : 0, out: run.at(out), lse: run.at(lse), delta: run.scratch },
         ...{ dq: to(outputs[0], 0), dk: to(outputs[1], 1), dv: to(outputs[2], 2) },
       };
       for (const made of attentionGradLaunches(shape)) launch(run, made, pointers);

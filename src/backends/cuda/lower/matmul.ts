@@ -1,5 +1,5 @@
-// Sums of matrix products: cuBLASLt, the first with bias and addend, the others added to its result; and for few rows, as
-// when decoding, kernels that read the weights once (few_rows.ts).
+// Sums of matrix products: cuBLASLt, the first with the addend, the others added to its result, the last with the bias;
+// and for few rows, as when decoding, kernels that read the weights once (few_rows.ts).
 import type { Value } from '../../../graph/graph.ts';
 import { bytesOf, sizeOf } from '../../../graph/types.ts';
 import type { MatmulShape, MatmulType } from '../ffi/cublaslt.ts';
@@ -34,10 +34,15 @@ function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly V
   const ldd = run.rowStride(out) ?? n;
   if (sizeOf(out.shape) === 0) return;
   const extras = views.slice(2 * alpha.length).map((view) => run.at(view));
-  alpha.forEach((scale, t) => {
+  // Short sums first: a long one takes what lies there along for nothing, a short one would take a pass for it.
+  const depthOf = (t: number) => views[2 * t]!.shape.at(transA[t] ? -2 : -1)!;
+  const order = [...alpha.keys()].sort((s, t) => depthOf(s) - depthOf(t));
+  order.forEach((t, place) => {
     const [viewA, viewB] = [views[2 * t]!, views[2 * t + 1]!];
-    const k = viewA.shape.at(transA[t] ? -2 : -1)!;
-    const first = t === 0;
+    const k = depthOf(t);
+    const scale = alpha[t]!;
+    const first = place === 0;
+    const biased = bias && place === order.length - 1;
     const withC = first ? accumulate : true;
     if (k === 0) {
       if (first && !accumulate) run.fill(to, bytesOf(out.type));
@@ -47,7 +52,7 @@ function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly V
     const few = fewRowsOf(attrs, views, out, t);
     if (few && ldd === n) {
       const c = withC ? (first ? extras.at(-1)! : to) : 0;
-      const weights = [{ w: run.at(viewB), bias: first && bias ? extras[0]! : 0, c, y: to }];
+      const weights = [{ w: run.at(viewB), bias: biased ? extras[0]! : 0, c, y: to }];
       enqueueFewRows(run, { ...few, x: run.at(viewA), alpha: scale, norm: 0, eps: 0, states: false, weights });
       return;
     }
@@ -58,7 +63,7 @@ function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly V
       // Without an addend c is d itself.
       ...{ lda: a.ld, ldb: b.ld, ldc: first && accumulate ? n : ldd, ldd },
       ...{ strideA: a.stride, strideB: b.stride, strideD: m * n },
-      bias: first && bias,
+      bias: biased,
       accumulate: withC,
     };
     const pointers = {
@@ -66,7 +71,7 @@ function enqueueProducts(run: Enqueuer, attrs: MatmulSumAttrs, views: readonly V
       b: run.at(viewB),
       c: first && accumulate ? extras.at(-1)! : to,
       d: to,
-      bias: first && bias ? extras[0]! : 0,
+      bias: biased ? extras[0]! : 0,
     };
     run.matmul(shape, pointers, scale, withC ? 1 : 0);
   });

@@ -5,8 +5,8 @@ import { C_TYPE } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p, vectorOf } from '../step.ts';
 import type { View } from '../view.ts';
 
-/** Rows are short against the number of blocks that run at once, so few threads share one. */
-const threadsFor = (columns: number): number => (columns <= 2048 ? 128 : 256);
+/** Rows are short against the number of blocks that run at once, so one pass of few threads takes one. */
+const threadsFor = (columns: number): number => Math.min(256, ceil(columns, 32 * vectorOf(columns)) * 32);
 /** Shares of the rows that are summed side by side. */
 const SHARES = 32;
 
