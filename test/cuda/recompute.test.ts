@@ -69,7 +69,7 @@ describe.each(BACKENDS)('a recomputed step on %s', (_, backend) => {
   );
 });
 
-test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, of which the plain step’s values alone take more', () => {
+test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, as the plain step does not', () => {
   const lora = loraSpec(QWEN2_VL_2B, {
     ...{ r: 64, alpha: 16, rslora: false, dropout: 0.05 },
     targetModules: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
@@ -91,7 +91,7 @@ test('LoRA of the 2B shape with 16 samples a step fits 8 GiB, of which the plain
   };
   const GIB = 2 ** 30;
   const [plain, less] = [need(false), need(true)];
-  expect(plain.values).toBeGreaterThan(9 * GIB);
+  expect(plain.total).toBeGreaterThan(12 * GIB);
   expect(less.values).toBeLessThan(GIB);
   expect(less.total).toBeLessThan(7 * GIB);
   // 2.209e9 weights in bfloat16, 73.9e6 of LoRA in float32 with two moments, and what whole pages take beyond them, which

@@ -107,19 +107,14 @@ function queryTiles(shape: AttentionShape, columns: number) {
   };
 }
 
-/** Tiles of the kernel that owns keys; two sets of warps divide the heads of a group, for blocks that end sooner. */
+/** Tiles of the kernel that owns keys; of a group's heads, two sets of warps take half each, for blocks that end sooner. */
 function keyTiles({ heads, kvHeads, width, row }: AttentionShape) {
-  const rows = rowsAlone(row, width);
-  const sets = rows === 64 && (heads / kvHeads) % 2 === 0 ? 2 : 1;
+  const sets = (heads / kvHeads) % 2 === 0 ? 2 : 1;
+  const rows = sets === 2 ? 32 : rowsAlone(row, width);
   const threads = sets * rows * 2;
   return {
-    HEAD_DIM: width,
-    ROWS: rows,
-    COLUMNS: GRAD_COLUMNS,
-    SETS: sets,
-    THREADS: threads,
-    // Two sets of wide heads take a multiprocessor's registers.
-    MIN_BLOCKS: sets === 2 && width > 80 ? 1 : minBlocks(threads, width),
+    ...{ HEAD_DIM: width, ROWS: rows, COLUMNS: GRAD_COLUMNS, SETS: sets },
+    ...{ THREADS: threads, MIN_BLOCKS: minBlocks(threads, width) },
   };
 }
 

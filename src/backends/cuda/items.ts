@@ -35,7 +35,7 @@ export function literalOf(value: Value): number | null {
 }
 
 /** The items of a program, in an order in which they can run. */
-export function itemsOf(graph: Graph): Item[] {
+export function itemsOf(graph: Graph): readonly Item[] {
   const items = liveNodes(graph)
     .filter(({ outputs }) => outputs.some((out) => literalOf(out) === null))
     .map(({ op, attrs, inputs, outputs }) => ({ op: op.name as OpName, attrs, inputs, outputs }));
@@ -90,7 +90,7 @@ class Rewriter {
     }
   }
 
-  run(): Item[] {
+  run(): readonly Item[] {
     for (const item of this.items.slice().reverse())
       if (item.op === 'add' && !this.gone.has(item)) this.rewriteSum(item);
     for (const item of this.items) if (item.op === 'matmul' && !this.gone.has(item)) this.rewriteProduct(item);
@@ -190,23 +190,43 @@ class Rewriter {
     return literalOf(other);
   }
 
-  /** A product that is only cast to float32 is made in float32. */
-  private widen(items: readonly Item[]): Item[] {
+  /** A product that is only cast to float32, as a whole or in slices, is made in float32. */
+  private widen(items: readonly Item[]): readonly Item[] {
     const uses = countUses(this.graph, items);
-    const makers = new Map(items.flatMap((item) => item.outputs.map((out) => [out, item] as const)));
-    const widened = new Map<Item, Item>();
-    const gone = new Set<Item>();
+    const readers = new Map<Value, Item[]>();
+    for (const item of items)
+      for (const input of item.inputs) readers.set(input, [...(readers.get(input) ?? []), item]);
+    /** The cast to float32 that alone reads a value. */
+    const castOf = (value: Value): Item | null => {
+      const [reader] = readers.get(value) ?? [];
+      return uses.get(value) === 1 && reader?.op === 'cast' && reader.outputs[0]!.dtype === 'f32' ? reader : null;
+    };
+    const replaced = new Map<Item, Item | null>();
     for (const item of items) {
-      if (item.op !== 'cast' || item.outputs[0]!.dtype !== 'f32') continue;
-      const source = item.inputs[0]!;
-      const maker = makers.get(source);
-      if (maker?.op !== 'matmul_sum' || uses.get(source) !== 1 || source.dtype === 'i32') continue;
-      const { bias, accumulate } = maker.attrs as unknown as MatmulSumAttrs;
-      if (bias || accumulate) continue;
-      widened.set(maker, { ...maker, outputs: item.outputs });
-      gone.add(item);
+      const [out] = item.outputs as [Value];
+      const { bias, accumulate } = item.attrs as unknown as MatmulSumAttrs;
+      if (item.op !== 'matmul_sum' || bias || accumulate || (out.dtype !== 'bf16' && out.dtype !== 'f16')) continue;
+      const cast = castOf(out);
+      const slices = readers.get(out) ?? [];
+      const whole =
+        uses.get(out) === slices.length && slices.every(({ op, outputs }) => op === 'slice' && castOf(outputs[0]!));
+      if (cast) {
+        replaced.set(item, { ...item, outputs: cast.outputs });
+        replaced.set(cast, null);
+      } else if (slices.length > 0 && whole) {
+        const wide = freshValue(this.graph, { ...out.type, dtype: 'f32' });
+        replaced.set(item, { ...item, outputs: [wide] });
+        for (const slice of slices) {
+          const narrow = castOf(slice.outputs[0]!)!;
+          replaced.set(slice, { ...slice, inputs: [wide], outputs: narrow.outputs });
+          replaced.set(narrow, null);
+        }
+      }
     }
-    return items.filter((item) => !gone.has(item)).map((item) => widened.get(item) ?? item);
+    return items.flatMap((item) => {
+      const found = replaced.get(item);
+      return found === null ? [] : [found ?? item];
+    });
   }
 }
 

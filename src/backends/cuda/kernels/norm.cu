@@ -1,32 +1,30 @@
-// Layer and root-mean-square normalisation of rows [T, H] and their gradients. A row is the work of one block of THREADS;
-// statistics in float32. Macros: T (storage of x, y and dx), W (of the weight), THREADS, VECTOR.
+// Layer and root-mean-square normalisation of rows [T, H] and their gradients. A row is the work of one block of THREADS
+// and lies in their registers from the first pass over it to the last; statistics in float32.
+// Macros: T (storage of x, y and dx), W (of the weight), THREADS, VECTOR, PIECES (vectors of a row that a thread holds).
 
 __device__ __forceinline__ const T *rowOf(const T *x, int columns) { return x + (size_t)blockIdx.x * columns; }
 
-#define EACH(COLUMNS) for (int c = threadIdx.x * VECTOR; c < COLUMNS; c += THREADS * VECTOR)
+/** Over a thread's pieces: number n, from column c on. */
+#define EACH_PIECE(COLUMNS)                                                                                            \
+  _Pragma("unroll") for (int n = 0, c = threadIdx.x * VECTOR; n < PIECES; n++, c += THREADS * VECTOR) if (c < COLUMNS)
+#define EACH_LANE _Pragma("unroll") for (int j = 0; j < VECTOR; j++)
 
 /** y = round(x · rstd) · w, rstd = rsqrt(mean(x²) + eps) [T, 1]. */
 extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm(const T *x, const W *w, T *y, float *rstd, int columns, float eps) {
   const T *row = rowOf(x, columns);
-  float sum = 0;
+  float v[PIECES][VECTOR], sum = 0;
   waitForPrevious();
   letNextBegin();
-  EACH(columns) {
-    float v[VECTOR];
-    loadFloats(row + c, v);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) sum += v[j] * v[j];
-  }
+  EACH_PIECE(columns) loadFloats(row + c, v[n]);
+  EACH_PIECE(columns) EACH_LANE sum += v[n][j] * v[n][j];
   const float scale = 1.0f / sqrtf(blockSum<THREADS>(sum) / columns + eps);
   if (threadIdx.x == 0) rstd[blockIdx.x] = scale;
-  EACH(columns) {
-    float v[VECTOR], weight[VECTOR];
-    loadFloats(row + c, v);
+  EACH_PIECE(columns) {
+    float weight[VECTOR];
     loadFloats(w + c, weight);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) v[j] = get(fromFloat<T>(v[j] * scale)) * weight[j];
-    storeFloats(y + (size_t)blockIdx.x * columns + c, v);
+    EACH_LANE v[n][j] = get(fromFloat<T>(v[n][j] * scale)) * weight[j];
+    storeFloats(y + (size_t)blockIdx.x * columns + c, v[n]);
   }
 }
 
@@ -35,24 +33,17 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     rms_norm_grad(const T *dy, const T *x, const W *w, const float *rstd, T *dx, int columns) {
   const T *gradient = rowOf(dy, columns), *row = rowOf(x, columns);
   const float scale = rstd[blockIdx.x];
-  float sum = 0;
-  EACH(columns) {
-    float v[VECTOR], g[VECTOR], weight[VECTOR];
-    loadFloats(row + c, v);
-    loadFloats(gradient + c, g);
+  float v[PIECES][VECTOR], g[PIECES][VECTOR], sum = 0;
+  EACH_PIECE(columns) loadFloats(row + c, v[n]), loadFloats(gradient + c, g[n]);
+  EACH_PIECE(columns) {
+    float weight[VECTOR];
     loadFloats(w + c, weight);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) sum += g[j] * weight[j] * v[j];
+    EACH_LANE g[n][j] *= weight[j], sum += g[n][j] * v[n][j];
   }
   const float projected = blockSum<THREADS>(sum) * scale * scale / columns;
-  EACH(columns) {
-    float v[VECTOR], g[VECTOR], weight[VECTOR];
-    loadFloats(row + c, v);
-    loadFloats(gradient + c, g);
-    loadFloats(w + c, weight);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) v[j] = scale * (g[j] * weight[j] - v[j] * projected);
-    storeFloats(dx + (size_t)blockIdx.x * columns + c, v);
+  EACH_PIECE(columns) {
+    EACH_LANE v[n][j] = scale * (g[n][j] - v[n][j] * projected);
+    storeFloats(dx + (size_t)blockIdx.x * columns + c, v[n]);
   }
 }
 
@@ -60,31 +51,18 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 extern "C" __global__ void __launch_bounds__(THREADS) layer_norm(const T *x, const W *w, const W *b, T *y, float *means,
                                                                  float *rstd, int columns, float eps) {
   const T *row = rowOf(x, columns);
-  float sum = 0;
-  EACH(columns) {
-    float v[VECTOR];
-    loadFloats(row + c, v);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) sum += v[j];
-  }
+  float v[PIECES][VECTOR], sum = 0, squares = 0;
+  EACH_PIECE(columns) loadFloats(row + c, v[n]);
+  EACH_PIECE(columns) EACH_LANE sum += v[n][j];
   const float mean = blockSum<THREADS>(sum) / columns;
-  float squares = 0;
-  EACH(columns) {
-    float v[VECTOR];
-    loadFloats(row + c, v);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) squares += (v[j] - mean) * (v[j] - mean);
-  }
+  EACH_PIECE(columns) EACH_LANE v[n][j] -= mean, squares += v[n][j] * v[n][j];
   const float scale = 1.0f / sqrtf(blockSum<THREADS>(squares) / columns + eps);
   if (threadIdx.x == 0) means[blockIdx.x] = mean, rstd[blockIdx.x] = scale;
-  EACH(columns) {
-    float v[VECTOR], weight[VECTOR], bias[VECTOR];
-    loadFloats(row + c, v);
-    loadFloats(w + c, weight);
-    loadFloats(b + c, bias);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) v[j] = (v[j] - mean) * scale * weight[j] + bias[j];
-    storeFloats(y + (size_t)blockIdx.x * columns + c, v);
+  EACH_PIECE(columns) {
+    float weight[VECTOR], bias[VECTOR];
+    loadFloats(w + c, weight), loadFloats(b + c, bias);
+    EACH_LANE v[n][j] = v[n][j] * scale * weight[j] + bias[j];
+    storeFloats(y + (size_t)blockIdx.x * columns + c, v[n]);
   }
 }
 
@@ -94,29 +72,21 @@ extern "C" __global__ void __launch_bounds__(THREADS) layer_norm_grad(const T *d
                                                                       int columns) {
   const T *gradient = rowOf(dy, columns), *row = rowOf(x, columns);
   const float mean = means[blockIdx.x], scale = rstd[blockIdx.x];
-  float sum = 0, product = 0;
-  EACH(columns) {
-    float v[VECTOR], g[VECTOR], weight[VECTOR];
-    loadFloats(row + c, v);
-    loadFloats(gradient + c, g);
+  float v[PIECES][VECTOR], g[PIECES][VECTOR], sum = 0, product = 0;
+  EACH_PIECE(columns) loadFloats(row + c, v[n]), loadFloats(gradient + c, g[n]);
+  EACH_PIECE(columns) {
+    float weight[VECTOR];
     loadFloats(w + c, weight);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++) {
-      sum += g[j] * weight[j];
-      product += g[j] * weight[j] * (v[j] - mean) * scale;
+    EACH_LANE {
+      v[n][j] = (v[n][j] - mean) * scale, g[n][j] *= weight[j];
+      sum += g[n][j], product += g[n][j] * v[n][j];
     }
   }
   const float average = blockSum<THREADS>(sum) / columns;
   const float projected = blockSum<THREADS>(product) / columns;
-  EACH(columns) {
-    float v[VECTOR], g[VECTOR], weight[VECTOR];
-    loadFloats(row + c, v);
-    loadFloats(gradient + c, g);
-    loadFloats(w + c, weight);
-#pragma unroll
-    for (int j = 0; j < VECTOR; j++)
-      v[j] = scale * (g[j] * weight[j] - average - (v[j] - mean) * scale * projected);
-    storeFloats(dx + (size_t)blockIdx.x * columns + c, v);
+  EACH_PIECE(columns) {
+    EACH_LANE v[n][j] = scale * (g[n][j] - average - v[n][j] * projected);
+    storeFloats(dx + (size_t)blockIdx.x * columns + c, v[n]);
   }
 }
 

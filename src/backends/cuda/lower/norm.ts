@@ -5,18 +5,17 @@ import { C_TYPE } from '../pointwise.ts';
 import { ceil, type Enqueuer, f, i, type Lowered, p, vectorOf } from '../step.ts';
 import type { View } from '../view.ts';
 
-/** Rows are short against the number of blocks that run at once, so one pass of few threads takes one. */
-const threadsFor = (columns: number): number => Math.min(256, ceil(columns, 32 * vectorOf(columns)) * 32);
+/** Rows are short against the number of warps that run at once, so few take one, with 16 elements a thread. */
+const threadsFor = (columns: number): number => Math.min(512, 32 * ceil(columns, 32 * 16));
 /** Shares of the rows that are summed side by side. */
 const SHARES = 32;
 
 const rowKernel = (name: string, x: View, w: View) => {
   const columns = x.shape[1]!;
+  const [threads, vector] = [threadsFor(columns), vectorOf(columns)];
   return kernel('norm', name, {
-    T: C_TYPE[x.root.dtype],
-    W: C_TYPE[w.root.dtype],
-    THREADS: threadsFor(columns),
-    VECTOR: vectorOf(columns),
+    ...{ T: C_TYPE[x.root.dtype], W: C_TYPE[w.root.dtype] },
+    ...{ THREADS: threads, VECTOR: vector, PIECES: ceil(columns, threads * vector) },
   });
 };
 
