@@ -1,6 +1,6 @@
 // Attention on a CUDA card: forward and backward of a text batch and of a vision batch, and one decoding step; times by
 // device events. TFLOP/s count what the masks let through, 4·d a pair and head forward and 10·d backward. Last line: JSON.
-// Run: npx tsc -p tsconfig.json --noEmit false --rootDir . --outDir node_modules/.cache/bench && cp -r src/backends/cuda/kernels node_modules/.cache/bench/src/backends/cuda/ && node node_modules/.cache/bench/bench/cuda_attention.js
+// Run: node bench/run.mjs cuda_attention
 import {
   type AttentionShape,
   attentionGradLaunches,
@@ -113,6 +113,8 @@ function decode(batch: number, length: number, capacity: number): void {
       partials: driver.allocate(launch.partialBytes, 'decode'),
     },
     arrivals: upload(new Int32Array(launch.arrivals)),
+    // Only kernels that turn q and k read angles.
+    ...{ cosines: 0, sines: 0 },
   };
   const ms = measure([launch], pointers);
   report(`decode.batch${batch}.length${length}`, ms, (batch * length * 2 * 2 * 128 * 2) / ms / 1e6, 'GB/s');

@@ -133,23 +133,15 @@ function flopsOfSample(config: Qwen2VLConfig, sizes: readonly SampleSize[], cach
   return text + head + (cached ? 0 : image);
 }
 
-/** The fewest tokens, in one row or in rows of about 2048, that hold each group in one batch; one image a vision row. */
+/** The fewest tokens, in one row, that hold each group in one batch; one image a vision row. */
 export function groupBucket(groups: readonly (readonly number[])[], sizes: readonly SampleSize[]): Bucket {
   const most = (of: (size: SampleSize) => number) =>
     Math.max(...groups.map((group) => group.reduce((sum, i) => sum + of(sizes[i]!), 0)));
   const patchRow = Math.max(...sizes.flatMap(({ images }) => images));
-  const labels = Math.ceil(most((size) => size.labels) / 128) * 128;
-  const rest = { patches: most(({ images }) => images.length) * patchRow, patchRow, labels };
-  const fits = (bucket: Bucket) => groups.every((group) => pack(group, sizes, bucket).length === 1);
-  const tokens = most((size) => size.tokens);
-  const whole = Math.ceil(tokens / 128) * 128;
-  if (whole <= 4096) return { ...rest, tokens: whole, row: whole };
-  for (let rows = Math.ceil(tokens / 2048); ; rows++) {
-    for (let row = Math.ceil(tokens / rows / 64) * 64; row <= 2304; row += 64) {
-      const bucket = { ...rest, tokens: rows * row, row };
-      if (fits(bucket)) return bucket;
-    }
-  }
+  const up = (n: number) => Math.ceil(n / 128) * 128;
+  const tokens = up(most((size) => size.tokens));
+  const labels = up(most((size) => size.labels));
+  return { tokens, row: tokens, patches: most(({ images }) => images.length) * patchRow, patchRow, labels };
 }
 
 /** GiB that the first card holds for all its processes, libraries included, as nvidia-smi tells it. */

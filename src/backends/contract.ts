@@ -1,6 +1,6 @@
 // What a backend offers: named state that lives in it, and programs compiled from graphs.
 import type { Graph } from '../graph/graph.ts';
-import type { HostArray, TensorType } from '../graph/types.ts';
+import type { DType, HostArray, TensorType } from '../graph/types.ts';
 
 export type Tensors = Record<string, HostArray>;
 
@@ -32,6 +32,8 @@ export interface Backend {
   readonly decomposed: ReadonlySet<string>;
   /** How many runs are worth calling before the first one's results are there; 1 where a run is done by its caller. */
   readonly ahead: number;
+  /** Does attention of such heads walk each segment alone, so that long rows of many cost no more than short ones? */
+  walksSegments(dtype: DType, width: number): boolean;
   /** Creates or replaces a state; the backend takes the array over. */
   setState(name: string, type: TensorType, data: HostArray): void;
   /** Creates or replaces a state by zeros. */

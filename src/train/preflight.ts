@@ -36,7 +36,7 @@ export function preflight(input: PreflightInput): void {
     tellDropped(validation);
   }
   say(
-    `a batch: ${bucket.tokens} tokens in rows of ${bucket.row}, ${bucket.patches} patches, ${bucket.labels} label tokens; ` +
+    `a batch: ${bucket.tokens} tokens${bucket.row < bucket.tokens ? ` in rows of ${bucket.row}` : ''}, ${bucket.patches} patches, ${bucket.labels} label tokens; ` +
       `${config.train.accumulate} a step, ${total} steps`,
   );
   tellTrained(input);

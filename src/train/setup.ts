@@ -113,7 +113,8 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
   };
   try {
     const area = model.vision.mergeSize ** 2;
-    const choose = (tokens: number) => chooseBucket(source.sizes, tokens, train.row_tokens, area);
+    const oneRow = backend.walksSegments(precision, model.text.headDim);
+    const choose = (tokens: number) => chooseBucket(source.sizes, tokens, train.row_tokens, area, oneRow);
     const bucket = choose(train.batch_tokens);
     const first = source.fit(bucket);
     const validation = val && fittingLabelled(val, bucket);

@@ -78,9 +78,8 @@ function stridesOf({ heads, kvHeads, width, strides = {} }: AttentionShape) {
   return { q: wide, k: narrow, v: narrow, dq: wide, dk: narrow, dv: narrow, ...strides };
 }
 
-/** Bytes of shared memory for tiles of `rows` rows and the segment ids (and `floats` more words). */
-const tileBytes = (rows: number, { width, row }: AttentionShape, floats = 0): number =>
-  rows * (width + 8) * 2 + (row + floats) * 4;
+/** Bytes of shared memory for tiles of `rows` rows (and `floats` more words). */
+const tileBytes = (rows: number, { width }: AttentionShape, floats = 0): number => rows * (width + 8) * 2 + floats * 4;
 
 /** Tokens a block owns of one head: 96 divides the 288 patches of a usual picture; wider heads lack registers for it. */
 const rowsAlone = (row: number, width: number): number => (row % 96 === 0 && row % 64 !== 0 && width <= 80 ? 96 : 64);
@@ -121,12 +120,14 @@ function keyTiles({ heads, kvHeads, width, row }: AttentionShape) {
 const keyBytes = (tiles: Pick<ReturnType<typeof keyTiles>, 'ROWS' | 'COLUMNS' | 'SETS'>, shape: AttentionShape) =>
   tileBytes(2 * tiles.ROWS + 4 * tiles.SETS * tiles.COLUMNS, shape, 4 * tiles.SETS * tiles.COLUMNS);
 
-/** Whether the kernels on tensor cores take this shape: 16-byte rows, a width they have registers for. */
+/** Whether the kernels on tensor cores have registers for heads of this width. */
+export const tensorCoresTake = (dtype: DType, width: number): boolean =>
+  dtype === 'bf16' && width % 16 === 0 && width <= 128;
+
+/** Whether the kernels on tensor cores take this shape: a width that they can, rows of 16 bytes. */
 export function onTensorCores(shape: AttentionShape, card = HOPPER): boolean {
   return (
-    shape.dtype === 'bf16' &&
-    shape.width % 16 === 0 &&
-    shape.width <= 128 &&
+    tensorCoresTake(shape.dtype, shape.width) &&
     shape.scale > 0 && // a maximum of scores is one of scaled scores
     Object.values(stridesOf(shape)).every((stride) => stride % 8 === 0) &&
     // the kernels that need most are those of the gradients
@@ -149,14 +150,14 @@ function simple(shape: AttentionShape, kernel: string, warps: number, args: Kern
 
 /** (segments) → spans, i32 [T, 2], which the kernels on tensor cores read (attention_spans.cu). */
 export function attentionSpansLaunch({ tokens, row }: Pick<AttentionShape, 'tokens' | 'row'>): KernelLaunch {
-  const threads = 128;
+  const threads = 256;
   return {
     sources: ['attention_spans.cu'],
     macros: { THREADS: threads },
     kernel: 'attention_spans',
     grid: [tokens / row, Math.ceil(row / threads), 1],
     block: [threads, 1, 1],
-    shared: row * 4,
+    shared: 0,
     args: [...tensors('segments', 'spans'), ...ints(row)],
   };
 }

@@ -3,6 +3,7 @@
 import type { Graph } from '../../graph/graph.ts';
 import { bytesOf, type HostArray, type TensorType } from '../../graph/types.ts';
 import type { Backend, Executable, ProgramMemory } from '../contract.ts';
+import { tensorCoresTake } from './attention.ts';
 import { type CudaOptions, Device } from './device.ts';
 import { type Plan, planProgram } from './plan.ts';
 import { CudaProgram, programMemory } from './program.ts';
@@ -14,6 +15,7 @@ class CudaBackend implements Backend {
   readonly name = 'cuda';
   readonly decomposed: ReadonlySet<string> = new Set();
   readonly ahead = 8;
+  readonly walksSegments = tensorCoresTake;
   private readonly store: Store;
   private readonly plans = new WeakMap<Graph, Plan>();
   private last: Promise<unknown> = Promise.resolve();

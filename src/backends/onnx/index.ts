@@ -114,6 +114,7 @@ class OnnxBackend implements Backend {
   readonly name = 'onnx';
   readonly decomposed = decomposed;
   readonly ahead = 1;
+  readonly walksSegments = (): boolean => false;
   private readonly store = new Store();
   constructor(private readonly options: OnnxOptions) {}
 

@@ -37,6 +37,7 @@ class Reference implements ReferenceBackend {
   readonly name = 'reference';
   readonly decomposed: ReadonlySet<string> = new Set();
   readonly ahead = 1;
+  readonly walksSegments = (): boolean => false;
   private readonly states = new Map<string, State>();
 
   setState(name: string, type: TensorType, data: HostArray): void {

@@ -1,7 +1,7 @@
 // Packing of samples into batches.
 import { expect, test } from 'vitest';
 import { Random } from '../../shared/random.ts';
-import { pack, type SampleSize } from './packing.ts';
+import { chooseBucket, misfit, pack, type SampleSize } from './packing.ts';
 
 const BUCKET = { tokens: 128, row: 64, patches: 96, patchRow: 48, labels: 60 };
 
@@ -45,4 +45,15 @@ test('a sample that can never fit is named', () => {
   expect(() => pack([0], [{ tokens: 65, labels: 1, images: [] }], BUCKET)).toThrow(
     'sample 0 does not fit: 65 tokens, more than the 64 of a row',
   );
+});
+
+test('a batch of one row takes more samples, and none longer than a row would have taken', () => {
+  const sizes = Array.from({ length: 12 }, () => ({ tokens: 40, labels: 1, images: [] }));
+  const order = Array.from(sizes.keys());
+  const [rows, one] = [chooseBucket(sizes, 256, 64, 4), chooseBucket(sizes, 256, 64, 4, true)];
+  expect(rows).toMatchObject({ tokens: 240, row: 48 });
+  expect(one).toMatchObject({ tokens: 256, row: 256, longest: 48 });
+  expect(pack(order, sizes, rows).map((batch) => batch.length)).toEqual([5, 5, 2]);
+  expect(pack(order, sizes, one).map((batch) => batch.length)).toEqual([6, 6]);
+  expect(misfit({ tokens: 65, labels: 1, images: [] }, one)).toBe('65 tokens, more than the 48 of a row');
 });

@@ -24,7 +24,8 @@ export interface Placement {
 
 /** Why a sample can never fit a bucket, or null when it does. */
 export function misfit(size: SampleSize, bucket: Bucket): string | null {
-  if (size.tokens > bucket.row) return `${size.tokens} tokens, more than the ${bucket.row} of a row`;
+  const { row, longest = row } = bucket;
+  if (size.tokens > longest) return `${size.tokens} tokens, more than the ${longest} of a row`;
   const image = size.images.find((patches) => patches > bucket.patchRow);
   if (image !== undefined) return `an image of ${image} patches, more than the ${bucket.patchRow} of a vision row`;
   if (size.labels > bucket.labels) return `${size.labels} label tokens, more than the ${bucket.labels} of a batch`;
@@ -93,17 +94,23 @@ export function pack(order: readonly number[], sizes: readonly SampleSize[], buc
 /**
  * Sizes of a bucket for a data set: the row holds its longest sample, the patch and label budgets follow its averages
  * with room to spare, so that tokens run out first.
+ * @param rowTokens tokens of a sample at most
+ * @param oneRow all of a batch is one row, which wastes least: for backends whose attention does not pay for long rows
  */
 export function chooseBucket(
   sizes: readonly SampleSize[],
   batchTokens: number,
   rowTokens: number,
   mergeArea: number,
+  oneRow = false,
 ): Bucket {
   const up = (n: number, multiple: number) => Math.ceil(n / multiple) * multiple;
-  const row = Math.min(up(Math.max(...sizes.map((s) => s.tokens)), 16), rowTokens);
-  const tokens = Math.max(1, Math.round(batchTokens / row)) * row;
-  const fitting = sizes.filter((s) => s.tokens <= row);
+  const longest = Math.min(up(Math.max(...sizes.map((s) => s.tokens)), 16), rowTokens);
+  const tokens = oneRow
+    ? up(Math.max(batchTokens, longest), 64)
+    : Math.max(1, Math.round(batchTokens / longest)) * longest;
+  const row = oneRow ? { row: tokens, longest } : { row: longest };
+  const fitting = sizes.filter((s) => s.tokens <= longest);
   const total = (f: (s: SampleSize) => number) => fitting.reduce((sum, s) => sum + f(s), 0);
   const share =
     tokens /
@@ -124,5 +131,5 @@ export function chooseBucket(
   const patchRow = up(Math.max(largest, 1), 16 * mergeArea);
   const wanted = total((s) => s.images.reduce((a, b) => a + b, 0)) * share * ROOM;
   const patches = largest === 0 ? 0 : up(Math.max(most((s) => s.images.length) * patchRow, wanted), patchRow);
-  return { tokens, row, patches, patchRow, labels };
+  return { tokens, ...row, patches, patchRow, labels };
 }

@@ -27,6 +27,8 @@ export interface Bucket {
   readonly tokens: number;
   /** tokens a packing row; no sample crosses one */
   readonly row: number;
+  /** tokens a sample has at most, where a row holds more */
+  readonly longest?: number;
   /** P: patches in all, a multiple of `patchRow`; 0 for text alone */
   readonly patches: number;
   /** patches a vision row; no image crosses one */

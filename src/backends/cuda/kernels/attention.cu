@@ -9,12 +9,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   bf16 *queries = shared;                                // [HEADS, ROWS]
   bf16 *keys = queries + HEADS * ROWS * STRIDE;          // [2, COLUMNS]
   bf16 *values = keys + 2 * COLUMNS * STRIDE;            // [2, COLUMNS]
-  int *ids = reinterpret_cast<int *>(values + 2 * COLUMNS * STRIDE); // [row]
 
   const int tiles = (row + ROWS - 1) / ROWS;
   const long long start = (long long)(blockIdx.x / tiles) * row; // the row of tokens this block is in
   const int first = blockIdx.x % tiles * ROWS;
   const int head = blockIdx.y * HEADS, kvHead = head / group;
+  segments += start;
   q += start * qStride + head * HEAD_DIM;
   k += start * kStride + kvHead * HEAD_DIM;
   v += start * vStride + kvHead * HEAD_DIM;
@@ -24,7 +24,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   const int last = min(first + ROWS, row);
   Span span = visibleSpan(spans + 2 * start, row, first, last);
   if (causal) span.end = min(span.end, last);
-  copyIds(ids, segments + start, span.begin, span.end);
   copyTile<COLUMNS>(keys, k, kStride, span.begin, span.end);
   copyTile<COLUMNS>(values, v, vStride, span.begin, span.end);
   copyAsyncCommit();
@@ -48,7 +47,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     float s[COLUMNS / 8][4] = {};
     multiplyRows(s, own, keys + stage * COLUMNS * STRIDE);
 
-    maskScores<false>(s, ids, row, warpFirst, column, span.end, causal);
+    maskScores<false>(s, segments, row, warpFirst, column, span.end, causal);
 
     float newLow = maxLow, newHigh = maxHigh;
 #pragma unroll

@@ -13,7 +13,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   bf16 *douts = queries + 2 * SETS * COLUMNS * STRIDE;   // [2, SETS, COLUMNS]
   float *lses = reinterpret_cast<float *>(douts + 2 * SETS * COLUMNS * STRIDE); // [2, SETS, COLUMNS]
   float *deltas = lses + 2 * SETS * COLUMNS;             // [2, SETS, COLUMNS]
-  int *ids = reinterpret_cast<int *>(deltas + 2 * SETS * COLUMNS); // [row]
 
   const int tiles = (row + ROWS - 1) / ROWS;
   const long long start = (long long)(blockIdx.x / tiles) * row;
@@ -21,6 +20,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   const int kvHead = blockIdx.y, width = heads * HEAD_DIM;
   k += start * kStride + kvHead * HEAD_DIM;
   v += start * vStride + kvHead * HEAD_DIM;
+  segments += start;
   q += start * qStride + kvHead * group * HEAD_DIM;
   dout += start * width + kvHead * group * HEAD_DIM;
   lse += start * heads + kvHead * group;
@@ -30,7 +30,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   copyTile<ROWS>(values, v, vStride, first, row);
   Span span = visibleSpan(spans + 2 * start, row, first, min(first + ROWS, row));
   if (causal) span.begin = max(span.begin, first);
-  copyIds(ids, segments + start, span.begin, span.end);
 
   const auto begin = [&](int h, int column, int stage) {
 #pragma unroll
@@ -70,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
     multiplyRows(p, ownKeys, q0);
     multiplyRows(ds, ownValues, dout0);
-    maskScores<true>(p, ids, row, warpFirst, column, span.end, causal);
+    maskScores<true>(p, segments, row, warpFirst, column, span.end, causal);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n++)
 #pragma unroll

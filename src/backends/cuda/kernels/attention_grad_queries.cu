@@ -11,12 +11,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   bf16 *douts = queries + HEADS * ROWS * STRIDE;         // [HEADS, ROWS]
   bf16 *keys = douts + HEADS * ROWS * STRIDE;            // [2, COLUMNS]
   bf16 *values = keys + 2 * COLUMNS * STRIDE;            // [2, COLUMNS]
-  int *ids = reinterpret_cast<int *>(values + 2 * COLUMNS * STRIDE); // [row]
 
   const int tiles = (row + ROWS - 1) / ROWS;
   const long long start = (long long)(blockIdx.x / tiles) * row;
   const int first = blockIdx.x % tiles * ROWS;
   const int head = blockIdx.y * HEADS, kvHead = head / group, width = heads * HEAD_DIM;
+  segments += start;
   q += start * qStride + head * HEAD_DIM;
   k += start * kStride + kvHead * HEAD_DIM;
   v += start * vStride + kvHead * HEAD_DIM;
@@ -30,7 +30,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
   const int last = min(first + ROWS, row);
   Span span = visibleSpan(spans + 2 * start, row, first, last);
   if (causal) span.end = min(span.end, last);
-  copyIds(ids, segments + start, span.begin, span.end);
   copyTile<COLUMNS>(keys, k, kStride, span.begin, span.end);
   copyTile<COLUMNS>(values, v, vStride, span.begin, span.end);
   copyAsyncCommit();
@@ -76,7 +75,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     float p[COLUMNS / 8][4] = {}, ds[COLUMNS / 8][4] = {};
     multiplyRows(p, ownQueries, keys + stage * COLUMNS * STRIDE);
     multiplyRows(ds, ownDouts, values + stage * COLUMNS * STRIDE);
-    maskScores<false>(p, ids, row, warpFirst, column, span.end, causal);
+    maskScores<false>(p, segments, row, warpFirst, column, span.end, causal);
 #pragma unroll
     for (int n = 0; n < COLUMNS / 8; n++)
 #pragma unroll

@@ -101,11 +101,6 @@ __device__ __forceinline__ Span visibleSpan(const int *spans, int row, int first
   return {__reduce_min_sync(0xffffffffu, low), __reduce_max_sync(0xffffffffu, high)};
 }
 
-/** Begins the copy of the segment ids of [begin, end), each to its own place in the row. */
-__device__ __forceinline__ void copyIds(int *ids, const int *segments, int begin, int end) {
-  for (int i = begin + threadIdx.x; i < end; i += THREADS) copyAsync4(ids + i, segments + i);
-}
-
 /**
  * Whether the tokens [first, first + 16) and [column, column + COLUMNS), before `end`, all have one id; answers for a
  * whole warp.
