@@ -141,12 +141,12 @@ function tellMemory({ options, need, room }: PreflightInput['memory']): void {
   if (options.recompute) say('  layers are computed again in the backward pass (train.recompute)');
 }
 
-/** A forward pass that took this long is not run a second time. */
-const LONG_MS = 2000;
+/** A forward pass that took longer than this is not run a second time. */
+const LONG_MS = 5000;
 
 /**
  * Times a forward pass of one batch, which changes nothing, and tells what the steps will take at its FLOP/s. The first
- * run also makes the backend's buffers, so a short one is run twice and the second counts.
+ * run also makes the backend's buffers and, on a card, measures products: it is run twice and the second counts.
  */
 export async function tellTime(
   trainer: Trainer,
@@ -155,8 +155,8 @@ export async function tellTime(
   batch: readonly Placement[],
   steps: { readonly left: number; readonly accumulate: number },
 ): Promise<void> {
-  let milliseconds = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < 2 && milliseconds > LONG_MS * run; run++) {
+  let milliseconds = 0;
+  for (let run = 0; run < 2 && milliseconds <= LONG_MS; run++) {
     const start = performance.now();
     await trainer.loss(samples, [batch]);
     milliseconds = performance.now() - start;
