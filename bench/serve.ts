@@ -1,12 +1,14 @@
 // texlens serve with the bundled base on the CPU: requests a second and latencies at POST /api/read, one client after
 // another and 16 at once, over drawn formulas of mixed length; each count of clients begins with a round that is not
-// counted. On Linux also the processor time of the server a request, which other load changes less. Needs the build in
-// dist/; takes a minute or two. The last line is JSON.
-// Run: node bench/run.mjs serve [--requests 96] [--clients 1,16] [--batch 8]
+// counted. With --settings N the requests go to POST /v1/chat/completions, by turns with the first N of some sampling
+// settings. Programs compiled are counted from the start on. On Linux also the processor time of the server a request,
+// which other load changes less. Needs the build in dist/; takes a minute or two. The last line is JSON.
+// Run: node bench/run.mjs serve [--requests 96] [--clients 1,16] [--batch 8] [--settings 6]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
+import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { drawSample } from '../src/data/synthetic/sample.ts';
 import { encodePng } from '../src/formats/png.ts';
@@ -17,9 +19,18 @@ const { values } = parseArgs({
     requests: { type: 'string', default: '96' },
     clients: { type: 'string', default: '1,16' },
     batch: { type: 'string', default: '8' },
+    settings: { type: 'string', default: '0' },
   },
 });
 const requests = Number(values.requests);
+const SETTINGS = [
+  { temperature: 0 },
+  { temperature: 0.3 },
+  { temperature: 0.7, top_p: 0.9 },
+  { temperature: 1, top_k: 50 },
+  { temperature: 0.8, top_k: 40, top_p: 0.95 },
+  { temperature: 0.6, top_p: 0.9, repetition_penalty: 1.05 },
+].slice(0, Number(values.settings));
 const pictures = await Promise.all(
   Array.from({ length: 48 }, async (_, i) =>
     encodePng(await drawSample({ seed: 5, style: 'printed', level: i % 2 === 0 ? 'easy' : 'medium' }, i)),
@@ -28,11 +39,28 @@ const pictures = await Promise.all(
 
 const started = performance.now();
 const flags = ['--json', '--port', '0', '--device', 'cpu', '--batch', values.batch];
-const child = spawn(process.execPath, ['dist/cli/main.js', 'serve', ...flags], {
-  stdio: ['ignore', 'pipe', 'inherit'],
+const node = ['--require', './bench/programs.cjs', 'dist/cli/main.js', 'serve', ...flags];
+const child = spawn(process.execPath, node, { stdio: ['ignore', 'pipe', 'pipe'] });
+const compiled = { programs: 0, ms: 0 };
+createInterface(child.stderr).on('line', (line) => {
+  const [, ms] = /^compiled in (.*) ms$/.exec(line) ?? [];
+  if (ms === undefined) return console.error(line);
+  compiled.programs++;
+  compiled.ms += Number(ms);
 });
 const { url } = JSON.parse(String((await once(child.stdout, 'data'))[0])) as { url: string };
 const readyMs = Math.round(performance.now() - started);
+
+function request(n: number): Promise<Response> {
+  const picture = pictures[n % pictures.length]!;
+  if (SETTINGS.length === 0) return fetch(`${url}api/read`, { method: 'POST', body: picture });
+  const image = { type: 'image_url', image_url: { url: `data:image/png;base64,${picture.toString('base64')}` } };
+  // In another order at each round of the pictures.
+  const settings = SETTINGS[(n + Math.floor(n / pictures.length)) % SETTINGS.length];
+  const body = JSON.stringify({ messages: [{ role: 'user', content: [image] }], ...settings });
+  const headers = { 'content-type': 'application/json' };
+  return fetch(`${url}v1/chat/completions`, { method: 'POST', body, headers });
+}
 
 /** Milliseconds of each of `count` requests, `clients` of them at any time. */
 async function ask(clients: number, count: number): Promise<number[]> {
@@ -41,7 +69,7 @@ async function ask(clients: number, count: number): Promise<number[]> {
   const client = async (): Promise<void> => {
     while (next < count) {
       const began = performance.now();
-      const answer = await fetch(`${url}api/read`, { method: 'POST', body: pictures[next++ % pictures.length]! });
+      const answer = await request(next++);
       if (!answer.ok) throw new Error(`${answer.status} ${await answer.text()}`);
       await answer.json();
       times.push(performance.now() - began);
@@ -77,6 +105,7 @@ for (const clients of values.clients.split(',').map(Number)) {
     p50Ms: at(0.5),
     p95Ms: at(0.95),
     cpuMs,
+    ...{ programs: compiled.programs, compileMs: round(compiled.ms, 0) },
     load,
   };
   rows.push(row);
@@ -84,4 +113,5 @@ for (const clients of values.clients.split(',').map(Number)) {
 }
 child.kill('SIGINT');
 await once(child, 'exit');
-console.log(JSON.stringify({ bench: 'serve', batch: Number(values.batch), requests, readyMs, rows }));
+const settings = SETTINGS.length;
+console.log(JSON.stringify({ bench: 'serve', batch: Number(values.batch), requests, settings, readyMs, rows }));
