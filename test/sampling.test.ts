@@ -7,7 +7,7 @@ import { createReferenceBackend } from '../src/backends/reference/index.ts';
 import { GENERATE_DEFAULTS, type Generation, Generator } from '../src/generate/generator.ts';
 import { Graph, type Value } from '../src/graph/graph.ts';
 import { loadWeights } from '../src/models/qwen2_vl/load.ts';
-import { chooseToken, DRAWING, GREEDY, type SamplingOptions, SEEN } from '../src/nn/choice.ts';
+import { beginChoices, chooseToken, GREEDY, kindOf, type SamplingOptions } from '../src/nn/choice.ts';
 import { sampledChoice } from '../src/ops/sampled_choice.ts';
 import { foldKey, Random } from '../src/shared/random.ts';
 import { openCuda } from './cuda/backend.ts';
@@ -88,11 +88,16 @@ describe.each(BACKENDS)('the kept tokens on %s', (_title, create) => {
         ['largest', [count], new Float32Array(count).fill(scores.reduce((a, b) => Math.max(a, b)))],
         ['points', [count], points(count)],
       ];
-      const values = given.map(([name, shape, data]) => {
+      const input = (name: string, shape: number[], data: Float32Array | Int32Array) => {
         inputs[`${n}.${name}`] = data;
-        return graph.input(`${n}.${name}`, shape, 'f32');
-      }) as [Value, Value, Value];
-      graph.output(`${n}`, sampledChoice(...values, filters));
+        return graph.input(`${n}.${name}`, shape, data instanceof Float32Array ? 'f32' : 'i32');
+      };
+      const values = given.map((one) => input(...one)) as [Value, Value, Value];
+      const temperature = input('temperature', [count], new Float32Array(count).fill(filters.temperature));
+      const topK = input('topK', [count], new Int32Array(count).fill(filters.topK));
+      const topP = input('topP', [count], new Float32Array(count).fill(filters.topP));
+      const filtering = filters.topK > 0 || filters.topP < 1;
+      graph.output(`${n}`, sampledChoice(...values, temperature, filtering ? { topK, topP } : undefined));
     });
     const program = await backend.compile(graph);
     results = await program.run(inputs);
@@ -138,18 +143,13 @@ function penalised(logits: Float32Array, penalty: number, seen: readonly number[
 /** Steps of chooseToken over rows of the same logits, each with the key of its seed. */
 async function choose(backend: Backend, options: SamplingOptions, batch: number, steps: number): Promise<Tensors[]> {
   const graph = new Graph(backend.decomposed);
-  const { token, probability } = chooseToken(graph.input('logits', [batch, VOCABULARY], 'f32'), options, null);
+  const kind = kindOf([options]);
+  const { token, probability } = chooseToken(graph.input('logits', [batch, VOCABULARY], 'f32'), kind, null);
   graph.output('token', token);
   graph.output('probability', probability);
   const size = batch * VOCABULARY;
-  backend.setState(
-    DRAWING.keys,
-    { dtype: 'i32', shape: [batch] },
-    Int32Array.from({ length: batch }, (_, seed) => foldKey(seed, 0)),
-  );
-  backend.setState(DRAWING.count, { dtype: 'i32', shape: [] }, Int32Array.of(0));
-  const seen = Uint8Array.from({ length: size }, (_, i) => Number(HAS.includes(i % VOCABULARY)));
-  backend.setState(SEEN, { dtype: 'bool', shape: [batch, VOCABULARY] }, seen);
+  const rows = Array.from({ length: batch }, (_, seed) => ({ ...options, key: foldKey(seed, 0), seen: HAS }));
+  beginChoices(backend, kind, rows, batch, VOCABULARY);
   const program = await backend.compile(graph);
   const results: Tensors[] = [];
   const logits = Float32Array.from({ length: size }, (_, i) => LOGITS[i % VOCABULARY]!);
@@ -206,11 +206,12 @@ describe.each(BACKENDS)('choices on %s', (title, create) => {
     const graph = new Graph(backend.decomposed);
     const latest = graph.state('latest', [2], 'i32');
     const options = { ...GREEDY, repetitionPenalty: 100 };
-    const { token } = chooseToken(graph.input('logits', [2, VOCABULARY], 'f32'), options, latest);
+    const { token } = chooseToken(graph.input('logits', [2, VOCABULARY], 'f32'), kindOf([options]), latest);
     graph.output('token', token);
     graph.assign(latest, token);
     backend.setState('latest', { dtype: 'i32', shape: [2] }, Int32Array.of(3, 5));
-    backend.setState(SEEN, { dtype: 'bool', shape: [2, VOCABULARY] }, new Uint8Array(2 * VOCABULARY));
+    const row = { ...options, key: 0, seen: [] };
+    beginChoices(backend, kindOf([options]), [row, row], 2, VOCABULARY);
     const program = await backend.compile(graph);
     const written: number[][] = [[], []];
     for (let n = 0; n < 4; n++) {

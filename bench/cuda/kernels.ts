@@ -162,27 +162,35 @@ export function kernelTimes(
   /** Choices of tokens from scores that the head has just written, so that a cache may hold them. */
   function choices(): Record<string, KernelTime> {
     const graph = new Graph();
-    const [scores, largest, points] = [[rows, vocabSize], [rows], [rows]].map((shape, n) =>
-      graph.input(`${n}`, shape, 'f32'),
-    ) as [Value, Value, Value];
+    const given = new Map<Value, Float32Array | Int32Array>();
+    const input = (shape: number[], data: Float32Array | Int32Array): Value => {
+      const value = graph.input(`${given.size}`, shape, data instanceof Float32Array ? 'f32' : 'i32');
+      given.set(value, data);
+      return value;
+    };
     const random = Random.from(1);
     const data = Float32Array.from({ length: rows * vocabSize }, () => 3 * random.normal());
     const tops = Float32Array.from({ length: rows }, (_, b) =>
       data.subarray(b * vocabSize, (b + 1) * vocabSize).reduce((a, c) => Math.max(a, c)),
     );
     const bytes = data.byteLength;
+    const scores = input([rows, vocabSize], data);
+    const largest = input([rows], tops);
+    const points = input(
+      [rows],
+      Float32Array.from({ length: rows }, () => random.float()),
+    );
     /** One step of the program, whose tables and results are made once. */
-    const timed = (op: OpDef, inputs: Value[], attrs: Attrs): KernelTime => {
-      const outputs = graph.apply(op, inputs, attrs);
+    const timed = (op: OpDef, inputs: Value[]): KernelTime => {
+      const outputs = graph.apply(op, inputs, {});
       const pointers = new Map<Value, Pointer>();
-      const filled = [data, tops, Float32Array.from({ length: rows }, () => random.float())];
-      inputs.forEach((value, n) => {
-        pointers.set(value, reserve(filled[n]!.byteLength));
-        driver.upload(pointers.get(value)!, filled[n]!);
-      });
+      for (const value of inputs) {
+        pointers.set(value, reserve(given.get(value)!.byteLength));
+        driver.upload(pointers.get(value)!, given.get(value)!);
+      }
       for (const value of outputs) pointers.set(value, reserve(4 * rows));
       const lower = lowerings[op.name as OpName] as Exclude<(typeof lowerings)[OpName], string>;
-      const step = lower(attrs, { views: inputs.map(wholeView), outputs: [...outputs] });
+      const step = lower({}, { views: inputs.map(wholeView), outputs: [...outputs] });
       const tables = new Map<number, Pointer>();
       const table = ({ length: size }: Buffer): Pointer => {
         const known = tables.get(size) ?? reserve(size);
@@ -197,14 +205,20 @@ export function kernelTimes(
       release();
       return report(bytes, overlapping, apart);
     };
-    const sampled = (temperature: number, topK: number, topP: number) =>
-      timed(sampledChoiceOp as unknown as OpDef, [scores, largest, points], { temperature, topK, topP });
+    const sampled = (filters?: { topK: number; topP: number }) => {
+      const all = [scores, largest, points, input([rows], new Float32Array(rows).fill(1))];
+      if (filters) {
+        all.push(input([rows], new Int32Array(rows).fill(filters.topK)));
+        all.push(input([rows], new Float32Array(rows).fill(filters.topP)));
+      }
+      return timed(sampledChoiceOp, all);
+    };
     return {
-      'greedy choice': timed(greedyChoiceOp, [scores], {}),
-      'sampled choice': sampled(1, 0, 1),
-      'sampled choice, top-k': sampled(1, 50, 1),
-      'sampled choice, top-p': sampled(1, 0, 0.9),
-      'sampled choice, top-k and top-p': sampled(1, 50, 0.9),
+      'greedy choice': timed(greedyChoiceOp, [scores]),
+      'sampled choice': sampled(),
+      'sampled choice, top-k': sampled({ topK: 50, topP: 1 }),
+      'sampled choice, top-p': sampled({ topK: 0, topP: 0.9 }),
+      'sampled choice, top-k and top-p': sampled({ topK: 50, topP: 0.9 }),
     };
   }
 

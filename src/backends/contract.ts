@@ -20,10 +20,10 @@ export interface ProgramMemory {
 
 export interface CompileOptions {
   /**
-   * The weights, which are the float states that the program only reads, stay as they are while it lives, so a backend
-   * may build them in. A run after one was changed all the same is an error.
+   * Names the states, weights mostly, that stay as they are while the program lives, so that a backend may build them in.
+   * A run after one was changed all the same is an error.
    */
-  readonly frozen?: boolean;
+  readonly frozen?: (state: string) => boolean;
 }
 
 export interface Backend {

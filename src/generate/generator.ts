@@ -6,9 +6,17 @@ import { type EncodedSample, type PlacedSample, packedInputs } from '../models/q
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { mropePositions } from '../models/qwen2_vl/positions.ts';
 import type { Processor } from '../models/qwen2_vl/processor.ts';
-import { type CacheSize, DECODING, decode, prefill } from '../models/qwen2_vl/programs.ts';
+import {
+  type CacheSize,
+  chooseFirst,
+  DECODING,
+  decode,
+  LOGITS,
+  logitsShape,
+  prefill,
+} from '../models/qwen2_vl/programs.ts';
 import { cacheName } from '../models/qwen2_vl/text.ts';
-import { DRAWING, GREEDY, type SamplingOptions, SEEN } from '../nn/choice.ts';
+import { beginChoices, CHOICE, type ChoiceKind, GREEDY, kindOf, type SamplingOptions } from '../nn/choice.ts';
 import { type LoraSpec, Scope, type ScopeOptions } from '../nn/scope.ts';
 import { foldKey } from '../shared/random.ts';
 import { isLooping } from '../shared/repetition.ts';
@@ -53,9 +61,11 @@ class Sequence {
   constructor(
     readonly prompt: EncodedSample,
     readonly ropeDelta: number,
+    readonly options: GenerateOptions,
   ) {}
 
-  take(token: number, probability: number, options: GenerateOptions): void {
+  take(token: number, probability: number): void {
+    const { options } = this;
     this.probability += probability;
     this.count++;
     if (options.stopIds.includes(token)) {
@@ -74,15 +84,19 @@ class Sequence {
 
 /**
  * Each program keeps the memory that it ran in, and on the CPU those of decoding a copy of the weights; prefill comes in many
- * sizes (12 for single formulas), is compiled in less time, and shall not push them out.
+ * sizes (12 for single formulas), is compiled in less time, and shall not push them out. First choices are small.
  */
-const MOST_PROGRAMS = { prefill: 12, decode: 6 } as const;
+const MOST_PROGRAMS = { prefill: 12, first: 12, decode: 6 } as const;
 type Kind = keyof typeof MOST_PROGRAMS;
 
 /** The weights must stay as they are while a generator lives: decoding programs may hold them. */
 export class Generator {
   /** of each kind, the one used last stands last */
-  private readonly programs: Record<Kind, Map<string, Executable>> = { prefill: new Map(), decode: new Map() };
+  private readonly programs: Record<Kind, Map<string, Executable>> = {
+    ...{ prefill: new Map(), first: new Map(), decode: new Map() },
+  };
+  /** the states that it makes for its batches; all others that its programs name are weights */
+  private readonly own: ReadonlySet<string>;
 
   /**
    * @param lora the adapter whose states are in the backend, or null for the plain (or merged) model
@@ -93,43 +107,49 @@ export class Generator {
     private readonly config: Qwen2VLConfig,
     private readonly lora: LoraSpec | null = null,
     private readonly options: Pick<ScopeOptions, 'precision' | 'trained'> = {},
-  ) {}
+  ) {
+    const caches = Array.from({ length: config.text.layers }, (_, layer) =>
+      (['k', 'v'] as const).map((part) => cacheName(layer, part)),
+    );
+    this.own = new Set([...caches.flat(), LOGITS, ...Object.values(DECODING), ...Object.values(CHOICE)]);
+  }
 
   /**
    * Generates for a batch of prompts (several images each allowed). `onToken` streams: index of the prompt and its token.
+   * @param options those of all prompts, or each one's own
    */
   async generate(
     prompts: readonly EncodedSample[],
-    options: GenerateOptions,
+    options: GenerateOptions | readonly GenerateOptions[],
     onToken?: (index: number, token: number) => void,
   ): Promise<Generation[]> {
-    const sequences = prompts.map((prompt) => {
+    const sequences = prompts.map((prompt, b) => {
       const { ropeDelta } = mropePositions(
         prompt.ids,
         prompt.images.map((image) => image.grid),
         this.config,
       );
-      return new Sequence(prompt, ropeDelta);
+      return new Sequence(prompt, ropeDelta, 'stopIds' in options ? options : options[b]!);
     });
     if (sequences.length === 0) return [];
-    const { temperature, topK, topP, repetitionPenalty } = options;
-    const choice: SamplingOptions = { temperature, topK, topP, repetitionPenalty };
+    const choice = kindOf(sequences.map((sequence) => sequence.options));
     const take = ({ token, probability }: Tensors) =>
       sequences.forEach((sequence, b) => {
         if (sequence.stop) return;
         const chosen = token![b] as number;
-        sequence.take(chosen, probability![b] as number, options);
+        sequence.take(chosen, probability![b] as number);
         if (sequence.stop !== 'stop_token') onToken?.(b, chosen);
       });
 
     const longest = Math.max(...prompts.map((prompt) => prompt.ids.length));
+    const most = Math.max(...sequences.map((sequence) => sequence.options.maxNewTokens));
     // Where a run is done by its caller the cache grows by need, for attention walks all of it.
-    const room = this.backend.ahead > 1 ? options.maxNewTokens : Math.min(options.maxNewTokens, 64);
+    const room = this.backend.ahead > 1 ? most : Math.min(most, 64);
     const { cache: first, filled } = cacheFor(prompts, room);
     const { batch } = first;
     let cache = first;
     this.resizeCache(cache, 0);
-    this.beginChoosing(prompts, batch, options);
+    this.beginChoosing(sequences, batch, choice);
     take(await this.prefill(prompts, cache, filled, choice));
     const running = () => sequences.some((sequence) => !sequence.stop);
     this.beginDecoding(sequences, batch);
@@ -140,7 +160,7 @@ export class Generator {
         cache = { batch, length: 2 * length };
         this.resizeCache(cache, length);
       }
-      const steps = Math.min(cache.length - cached, options.maxNewTokens - made);
+      const steps = Math.min(cache.length - cached, most - made);
       await this.stepOn(cache, choice, steps, (result) => {
         take(result);
         return running();
@@ -155,13 +175,16 @@ export class Generator {
     prompts: readonly EncodedSample[],
     cache: CacheSize,
     filled: number,
-    choice: SamplingOptions,
+    choice: ChoiceKind,
   ): Promise<Tensors> {
     // A prompt that stands there several times is computed once; each of its sequences takes its rows from there.
     const different = [...new Set(prompts)];
     const { bucket, placed } = packPrompts(different, this.config.vision.mergeSize ** 2);
-    const program = await this.program('prefill', [bucket, cache, filled, choice], (scope) =>
-      prefill(scope, this.config, bucket, cache, filled, choice),
+    const program = await this.program('prefill', [bucket, cache, filled], (scope) =>
+      prefill(scope, this.config, bucket, cache, filled),
+    );
+    const first = await this.program('first', [cache.batch, choice], ({ graph }) =>
+      chooseFirst(graph, this.config, cache.batch, choice),
     );
     const last = new Int32Array(cache.batch);
     const places = new Int32Array(cache.batch * filled);
@@ -171,28 +194,20 @@ export class Generator {
       last[b] = start + length - 1;
       for (let i = 0; i < length; i++) places[b * filled + i] = start + i;
     });
-    return program.run({ ...packedInputs(this.config, bucket, placed, 0), last, places });
+    const inputs = { ...packedInputs(this.config, bucket, placed, 0), last, places };
+    const [, chosen] = await Promise.all([program.run(inputs), first.run({})]);
+    return chosen;
   }
 
-  /** Sets the states that choices go by beside the logits. */
-  private beginChoosing(
-    prompts: readonly EncodedSample[],
-    batch: number,
-    { temperature, repetitionPenalty, seed }: GenerateOptions,
-  ): void {
-    if (temperature > 0) {
-      const keys = Int32Array.from({ length: batch }, (_, b) => foldKey(seed, b));
-      this.backend.setState(DRAWING.keys, { dtype: 'i32', shape: [batch] }, keys);
-      this.backend.setState(DRAWING.count, { dtype: 'i32', shape: [] }, Int32Array.of(0));
-    }
-    if (repetitionPenalty !== 1) {
-      const { vocabSize } = this.config.text;
-      const seen = new Uint8Array(batch * vocabSize);
-      prompts.forEach(({ ids }, b) => {
-        for (const id of ids) seen[b * vocabSize + id] = 1;
-      });
-      this.backend.setState(SEEN, { dtype: 'bool', shape: [batch, vocabSize] }, seen);
-    }
+  /** Sets the states that choices go by; equal prompts and seeds draw as their places in the batch say. */
+  private beginChoosing(sequences: readonly Sequence[], batch: number, choice: ChoiceKind): void {
+    const rows = sequences.map(({ options, prompt }, b) => ({
+      ...{ ...options, key: foldKey(options.seed, b), seen: prompt.ids },
+    }));
+    beginChoices(this.backend, choice, rows, batch, this.config.text.vocabSize);
+    const logits = { dtype: 'f32', shape: logitsShape(this.config, batch) } as const;
+    if (!this.backend.hasState(LOGITS) || typeName(this.backend.typeOf(LOGITS)) !== typeName(logits))
+      this.backend.clearState(LOGITS, logits);
   }
 
   /** Sets the states that decoding goes on from. */
@@ -212,7 +227,7 @@ export class Generator {
   /** Up to so many steps while `goOn` says so of each; some are called before the first of them has ended. */
   private async stepOn(
     cache: CacheSize,
-    choice: SamplingOptions,
+    choice: ChoiceKind,
     steps: number,
     goOn: (result: Tensors) => boolean,
   ): Promise<void> {
@@ -244,7 +259,8 @@ export class Generator {
         await unused.dispose();
       }
       const scope = new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora });
-      program = await this.backend.compile(trace(scope), { frozen: kind === 'decode' });
+      const frozen = kind === 'decode' ? (state: string) => !this.own.has(state) : undefined;
+      program = await this.backend.compile(trace(scope), { frozen });
     }
     programs.delete(key);
     programs.set(key, program);
@@ -279,8 +295,6 @@ export class Generator {
       for (const program of programs.values()) await program.dispose();
       programs.clear();
     }
-    for (let layer = 0; layer < this.config.text.layers; layer++)
-      for (const part of ['k', 'v'] as const) this.backend.deleteState(cacheName(layer, part));
-    for (const name of [...Object.values({ ...DECODING, ...DRAWING }), SEEN]) this.backend.deleteState(name);
+    for (const name of this.own) this.backend.deleteState(name);
   }
 }

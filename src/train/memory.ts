@@ -8,7 +8,6 @@ import { bytesOf } from '../graph/types.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { FEATURES, prefill } from '../models/qwen2_vl/programs.ts';
-import { GREEDY } from '../nn/choice.ts';
 import { Scope, type ScopeOptions } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import type { Programs, TrainerOptions } from './trainer.ts';
@@ -66,7 +65,7 @@ export function readingProgram(
 ): Graph {
   const { cache, filled } = cacheFor(prompts, maxNewTokens);
   const { bucket } = packPrompts(prompts, config.vision.mergeSize ** 2);
-  return prefill(new Scope(new Graph(backend.decomposed), options), config, bucket, cache, filled, GREEDY);
+  return prefill(new Scope(new Graph(backend.decomposed), options), config, bucket, cache, filled);
 }
 
 /** `6.20 GiB of tensors (weights and optimiser 4.94 GiB, …)`. */

@@ -10,7 +10,7 @@ import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { parameters } from '../../src/models/qwen2_vl/parameters.ts';
 import { DECODING, decode } from '../../src/models/qwen2_vl/programs.ts';
 import { cacheName } from '../../src/models/qwen2_vl/text.ts';
-import { GREEDY } from '../../src/nn/choice.ts';
+import { GREEDY, kindOf } from '../../src/nn/choice.ts';
 import { Scope } from '../../src/nn/scope.ts';
 import { add } from '../../src/ops/add.ts';
 import { matmul } from '../../src/ops/matmul.ts';
@@ -104,7 +104,12 @@ describe.skipIf(!cuda.backend)(`what decoding fuses, on ${cuda.title}`, () => {
 
   /** A decoding program; apart, with all that fusion would do away with among its outputs. */
   function step(batch: number, apart: boolean): Graph {
-    const graph = decode(new Scope(new Graph(), { precision: 'bf16' }), config, { batch, length: 12 }, GREEDY);
+    const graph = decode(
+      new Scope(new Graph(), { precision: 'bf16' }),
+      config,
+      { batch, length: 12 },
+      kindOf([GREEDY]),
+    );
     const inner = graph.nodes.filter(({ op }) => apart && ['rms_norm', 'rope', 'swiglu', 'matmul'].includes(op.name));
     inner.forEach(({ outputs: [value] }, n) => {
       graph.output(`inner${n}`, value!);

@@ -3,7 +3,7 @@
 // given to write into, since onnxruntime-node 1.30 would hand back a copy of that all the same.
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Graph } from '../../graph/graph.ts';
-import { bytesOf, type HostArray, hostArray, isFloat, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
+import { bytesOf, type HostArray, hostArray, sizeOf, type TensorType, typeName } from '../../graph/types.ts';
 import { countFlops } from '../../passes/cost.ts';
 import { plannedMemory } from '../../passes/memory_plan.ts';
 import type { Backend, CompileOptions, Executable, ProgramMemory, Tensors } from '../contract.ts';
@@ -155,8 +155,8 @@ class OnnxBackend implements Backend {
     return plannedMemory(graph);
   }
 
-  async compile(graph: Graph, { frozen = false }: CompileOptions = {}): Promise<Executable> {
-    const builtIn = frozen ? this.builtIn(graph) : [];
+  async compile(graph: Graph, { frozen = () => false }: CompileOptions = {}): Promise<Executable> {
+    const builtIn = this.builtIn(graph, frozen);
     const values = new Map(builtIn.map(({ name, state }) => [name, state.tensor.data as HostArray]));
     const { model, ...program } = lowerProgram(graph, values);
     const session = await InferenceSession.create(model, {
@@ -172,10 +172,9 @@ class OnnxBackend implements Backend {
     return new OnnxExecutable(session, program, this.store, builtIn);
   }
 
-  /** The weights: float states that a program only reads, when they are small enough to be part of it. */
-  private builtIn(graph: Graph): BuiltIn[] {
-    const written = new Set(graph.writes.map(({ state }) => state));
-    const read = [...graph.states].filter(([, value]) => isFloat(value.dtype) && !written.has(value));
+  /** The frozen states, when they are small enough to be part of a program. */
+  private builtIn(graph: Graph, frozen: (state: string) => boolean): BuiltIn[] {
+    const read = [...graph.states].filter(([name]) => frozen(name));
     if (read.reduce((sum, [, { type }]) => sum + bytesOf(type), 0) > BUILT_IN_BYTES) return [];
     return read.map(([name, { type }]) => {
       const state = this.store.get(name, typeName(type));

@@ -1,10 +1,12 @@
 // The sampled choice and its uniform numbers in ONNX's operators: sums in double, bits in uint32.
 import type { Value } from '../../graph/graph.ts';
-import type { SampledChoiceAttrs } from '../../ops/sampled_choice.ts';
 import type { Emitter, Lowering } from './emitter.ts';
 
 /** ONNX's codes of the element types that programs themselves do not have, and of float and int32. */
 const TYPE = { float: 1, int32: 6, int64: 7, double: 11, uint32: 12 } as const;
+
+/** So many of the largest scores mostly have what top-p wants; only where they have not is a whole row sorted. */
+const HEAD = 64;
 
 /** Nodes of one output, and literals. */
 function builder(emit: Emitter) {
@@ -16,37 +18,57 @@ function builder(emit: Emitter) {
   return { node, cast, whole, real };
 }
 
-export const sampledChoice: Lowering = (emit, { attrs, inputs }, [scores, largest, points], outputs) => {
-  const { temperature, topK, topP } = attrs as SampledChoiceAttrs;
+export const sampledChoice: Lowering = (emit, { inputs }, names, outputs) => {
+  const [scores, largest, points, temperature, topK, topP] = names as [string, ...string[]];
   const vocabulary = (inputs[0] as Value).shape[1] as number;
   const { node, cast, whole, real } = builder(emit);
   const axis = emit.ints([1]);
   const column = (x: string) => node('Unsqueeze', x, axis);
   const sum = (x: string) => node('ReduceSum', x, axis);
-  const masses = (x: string) => node('Exp', node('Div', node('Sub', x, column(largest!)), real(temperature)));
-  const mass = masses(scores!);
-  /** The mass of tokens that reach `least`, [B, V]. */
+  const [top, warmth] = [column(largest!), column(temperature!)];
+  const masses = (x: string) => node('Exp', node('Div', node('Sub', x, top), warmth));
+  const mass = masses(scores);
+  /** The mass of tokens that reach `least` [B, 1], [B, V]. */
   const kept = (least: string | null): string =>
-    cast(least === null ? mass : node('Where', node('GreaterOrEqual', scores!, least), mass, real(0)), 'double');
-
-  const head = topK > 0 && topK < vocabulary ? topK : vocabulary;
-  let least: string | null = null;
-  if (head < vocabulary || topP < 1) {
-    const [sorted] = emit.node('TopK', [scores!, emit.ints([head])], 2);
-    if (head < vocabulary) least = node('Slice', sorted!, emit.ints([head - 1]), emit.ints([head]), axis);
-    if (topP < 1) {
-      const wanted = node('Mul', sum(kept(least)), cast(real(topP), 'double'));
-      const short = node('Less', node('CumSum', cast(masses(sorted!), 'double'), axis), wanted);
-      // Where tokens equal to the last of the head lie beyond it, all of the head may fall short.
-      const index = node('Min', sum(cast(short, 'int64')), whole(head - 1, 'int64'));
-      [least] = emit.node('GatherElements', [sorted!, index], 1, { axis: 1 }) as [string];
-    }
-  }
+    cast(least === null ? mass : node('Where', node('GreaterOrEqual', scores, least), mass, real(0)), 'double');
+  const least = topK === undefined ? null : leastKept(topK, topP!);
   const sums = node('CumSum', kept(least), axis);
   const total = node('Slice', sums, emit.ints([vocabulary - 1]), emit.ints([vocabulary]), axis);
   const below = node('LessOrEqual', sums, node('Mul', total, cast(column(points!), 'double')));
   const [count] = emit.node('ReduceSum', [cast(below, 'int32'), axis], 1, { keepdims: 0 });
   emit.node('Min', [count!, whole(vocabulary - 1, 'int32')], outputs);
+
+  /** The least score that both filters keep, [B, 1]: TopK takes as many as the rows at hand want, for it takes its time. */
+  function leastKept(topK: string, topP: string): string {
+    const sorted = (count: string): string => emit.node('TopK', [scores, count], 2)[0]!;
+    const at = (rows: string, index: string): string => emit.node('GatherElements', [rows, index], 1, { axis: 1 })[0]!;
+    const most = (x: string): string => node('Reshape', node('ReduceMax', x), axis);
+    // No TopK takes none: where topK keeps all, one is taken and not looked at.
+    const asked = column(cast(topK, 'int64'));
+    const counts = node('Max', node('Min', asked, emit.ints([vocabulary])), axis);
+    const byCount = at(sorted(most(counts)), node('Sub', counts, axis));
+    const floor = node('Where', node('Greater', asked, emit.ints([0])), byCount, real(Number.NEGATIVE_INFINITY));
+
+    const share = column(topP);
+    const filters = node('Less', share, real(1));
+    const wanted = node(
+      'Where',
+      filters,
+      node('Mul', sum(kept(floor)), cast(share, 'double')),
+      cast(real(0), 'double'),
+    );
+    /** How many of a head of sorted scores have less than is wanted, with those above them. */
+    const short = (head: string) =>
+      sum(cast(node('Less', node('CumSum', cast(masses(head), 'double'), axis), wanted), 'int64'));
+    let head = emit.ints([vocabulary]);
+    if (vocabulary > HEAD) {
+      const first = most(short(sorted(emit.ints([HEAD]))));
+      head = node('Where', node('Less', first, emit.ints([HEAD])), node('Add', first, axis), head);
+    }
+    const rows = sorted(head);
+    const byMass = at(rows, node('Min', short(rows), node('Sub', head, axis)));
+    return node('Where', filters, node('Max', floor, byMass), floor);
+  }
 };
 
 export const uniform: Lowering = (emit, _node, [keys, tick], outputs) => {

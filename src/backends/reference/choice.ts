@@ -17,13 +17,14 @@ export const choices: Kernels<'greedy_choice' | 'sampled_choice' | 'uniform'> = 
     return [tokens, probabilities];
   },
 
-  sampled_choice([scores, largest, points], { temperature, topK, topP }, [type]) {
-    const [all, tops, at] = [floats(scores), floats(largest), floats(points)];
+  sampled_choice([scores, largest, points, temperature, counts, shares], _attrs, [type]) {
+    const [all, tops, at, warmth] = [floats(scores), floats(largest), floats(points), floats(temperature)];
     const [batch, width] = scores!.type.shape as [number, number];
     const tokens = zeros(type!);
     for (let b = 0; b < batch; b++) {
       const row = all.subarray(b * width, (b + 1) * width);
-      const mass = row.map((score) => (score >= tops[b]! ? 1 : Math.exp((score - tops[b]!) / temperature)));
+      const [topK, topP] = [counts?.data[b] ?? 0, shares?.data[b] ?? 1];
+      const mass = row.map((score) => (score >= tops[b]! ? 1 : Math.exp((score - tops[b]!) / warmth[b]!)));
       const order = Array.from(row.keys()).sort((i, j) => row[j]! - row[i]!);
       let least = topK > 0 && topK < width ? row[order[topK - 1]!]! : Number.NEGATIVE_INFINITY;
       const massKept = () => mass.reduce((sum, m, i) => (row[i]! >= least ? sum + m : sum), 0);

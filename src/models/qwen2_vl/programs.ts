@@ -1,6 +1,6 @@
 // The programs of Qwen2-VL that the trainer and the generator trace: packed loss, prefill and one decoding step.
 import type { Graph, Value } from '../../graph/graph.ts';
-import { chooseToken, type SamplingOptions } from '../../nn/choice.ts';
+import { type ChoiceKind, chooseToken } from '../../nn/choice.ts';
 import type { Scope } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { cast } from '../../ops/cast.ts';
@@ -127,18 +127,14 @@ export function packedLogits(scope: Scope, config: Qwen2VLConfig, bucket: Bucket
   scope.graph.output('logits', matmul(hidden, headWeight(scope, config), { transB: true }));
 }
 
+const logitsOf = (scope: Scope, config: Qwen2VLConfig, hidden: Value): Value =>
+  cast(matmul(hidden, headWeight(scope, config), { transB: true }), 'f32');
+
 /** Outputs of what generation reads: the chosen `token` i32 [B] and its `probability` f32 [B]. */
-function choose(
-  scope: Scope,
-  config: Qwen2VLConfig,
-  hidden: Value,
-  choice: SamplingOptions,
-  latest: Value | null,
-): Value {
-  const logits = cast(matmul(hidden, headWeight(scope, config), { transB: true }), 'f32');
+function choose(logits: Value, choice: ChoiceKind, latest: Value | null): Value {
   const { token, probability } = chooseToken(logits, choice, latest);
-  scope.graph.output('token', token);
-  scope.graph.output('probability', probability);
+  logits.graph.output('token', token);
+  logits.graph.output('probability', probability);
   return token;
 }
 
@@ -150,24 +146,29 @@ export interface CacheSize {
   readonly length: number;
 }
 
+/** The state f32 [B, V] of what prefill leaves to choose by. */
+export const LOGITS = 'first_logits';
+export const logitsShape = ({ text }: Qwen2VLConfig, batch: number): number[] => [batch, text.vocabSize];
+
 /**
- * Prefill of B prompts, packed as a training batch is, which also fills the first `filled` rows of their caches.
+ * Prefill of B prompts, packed as a training batch is, which fills the first `filled` rows of their caches and the state
+ * `first_logits`. It comes in many sizes, so that what it is followed by is no part of it: see `chooseFirst`.
  * Besides the packed inputs: last i32 [B], the packed token that ends each prompt; places i32 [B·filled], the packed
  * token of every cache row.
  */
-export function prefill(
-  scope: Scope,
-  config: Qwen2VLConfig,
-  bucket: Bucket,
-  cache: CacheSize,
-  filled: number,
-  choice: SamplingOptions,
-): Graph {
+export function prefill(scope: Scope, config: Qwen2VLConfig, bucket: Bucket, cache: CacheSize, filled: number): Graph {
   const { graph } = scope;
   const places = graph.input('places', [cache.batch * filled], 'i32');
   const attend = (segments: Value) => fillingAttention(scope, config, segments, bucket.row, places, cache);
   const last = graph.input('last', [cache.batch], 'i32');
-  choose(scope, config, hiddenStates(scope, config, bucket, attend, last), choice, null);
+  const logits = logitsOf(scope, config, hiddenStates(scope, config, bucket, attend, last));
+  graph.assign(graph.state(LOGITS, logitsShape(config, cache.batch), 'f32'), logits);
+  return graph;
+}
+
+/** The first token of B sequences, from the state `first_logits`. */
+export function chooseFirst(graph: Graph, config: Qwen2VLConfig, batch: number, choice: ChoiceKind): Graph {
+  choose(graph.state(LOGITS, logitsShape(config, batch), 'f32'), choice, null);
   return graph;
 }
 
@@ -178,18 +179,13 @@ export const DECODING = { ids: 'decoding.ids', lengths: 'decoding.lengths', rope
  * One decoding step of B sequences. It reads and renews the states of `DECODING`, so that one may follow another without
  * the host; a cache must have room for a row, but on CUDA one that is full stays as it is.
  */
-export function decode(
-  scope: Scope,
-  config: Qwen2VLConfig,
-  { batch, length }: CacheSize,
-  choice: SamplingOptions,
-): Graph {
+export function decode(scope: Scope, config: Qwen2VLConfig, { batch, length }: CacheSize, choice: ChoiceKind): Graph {
   const { graph } = scope;
   const [ids, lengths, delta] = Object.values(DECODING).map((name) => graph.state(name, [batch], 'i32'));
   const positions = reshape(add(lengths!, delta!), [1, batch]);
   const attend = cachingAttention(scope, config, lengths!, length);
   const hidden = decoder(scope, config, embed(scope, config, ids!), positions, length, attend);
-  const token = choose(scope, config, hidden, choice, ids!);
+  const token = choose(logitsOf(scope, config, hidden), choice, ids!);
   const [one, zero, most] = [1, 0, length].map((n) => graph.scalar(n, 'i32'));
   graph.assign(ids!, token);
   // min(lengths + 1, L)

@@ -64,13 +64,13 @@ __device__ __forceinline__ bool arrivesLast(int *arrivals) {
 /**
  * One digit of the least score that is kept: `bits` bits from `shift` on of what `least` u32 [B] has by and by, as
  * `orderOf` orders scores. `need` [B] is the weight that is wanted of those that agree in the digits above. The highest
- * digit sets it: to topK scores where that is above 0, else to topP of the mass. Scores below `floor` u32 [B], if there is
- * one, do not count.
+ * digit sets it: to topK i32 [B] scores, or where topK is null to topP f32 [B] of the mass. Scores below `floor` u32 [B],
+ * if there is one, do not count. A row whose filter keeps all gets that floor.
  */
 extern "C" __global__ void __launch_bounds__(256)
-    least_digit(const float *scores, const float *largest, const unsigned *floor, unsigned *least, Weight *need,
-                Weight *histogram, int *arrivals, int vocabulary, int shift, int bits, int topK, float topP,
-                float temperature) {
+    least_digit(const float *scores, const float *largest, const float *temperatures, const int *topK,
+                const float *topP, const unsigned *floor, unsigned *least, Weight *need, Weight *histogram,
+                int *arrivals, int vocabulary, int shift, int bits) {
   __shared__ unsigned low[BINS], high[BINS];
   const int row = blockIdx.y, end = min(vocabulary, (int)(blockIdx.x + 1) * CHUNK);
   const int above = shift + bits;
@@ -79,16 +79,23 @@ extern "C" __global__ void __launch_bounds__(256)
   __syncthreads();
   waitForPrevious();
   letNextBegin();
+  const int count = topK ? topK[row] : 0;
+  const bool filters = topK ? count > 0 && count < vocabulary : topP[row] < 1.0f;
+  const unsigned bottom = floor ? floor[row] : 0;
+  if (!filters) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) least[row] = bottom;
+    return;
+  }
   const float *from = scores + (size_t)row * vocabulary;
-  const unsigned known = first ? 0 : least[row], bottom = floor ? floor[row] : 0;
-  const float top = largest[row];
+  const unsigned known = first ? 0 : least[row];
+  const float top = largest[row], temperature = temperatures[row];
 #pragma unroll 4
   for (int i = 0; i < CHUNK / 256; i++) {
     const int c = blockIdx.x * CHUNK + i * 256 + threadIdx.x;
     if (c >= end) break;
     const unsigned order = orderOf(from[c]);
     if (order < bottom || !(first || (order ^ known) >> above == 0)) continue;
-    const Weight weight = topK > 0 ? 1 : massOf(from[c], top, temperature);
+    const Weight weight = topK ? 1 : massOf(from[c], top, temperature);
     const unsigned bin = order >> shift & ((1u << bits) - 1), part = weight & ((1u << LOW_BITS) - 1);
     if (part) atomicAdd(low + bin, part);
     if (weight >> LOW_BITS) atomicAdd(high + bin, (unsigned)(weight >> LOW_BITS));
@@ -110,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(256)
     mine += bins[j];
   }
   Weight reached = sumBefore(mine, total);
-  const Weight share = topK > 0 ? (Weight)topK : (Weight)ceil((double)topP * (double)total);
+  const Weight share = topK ? (Weight)count : (Weight)ceil((double)topP[row] * (double)total);
   const Weight wanted = first ? max(min(share, total), (Weight)1) : need[row];
   __syncthreads(); // all have read it
   if (total < wanted && threadIdx.x == 0) least[row] = known; // a row that is not a number
@@ -127,8 +134,8 @@ extern "C" __global__ void __launch_bounds__(256)
 
 /** The token of each row at its point of [0, 1) of the mass of the scores that reach `floor`, if there is one. */
 extern "C" __global__ void __launch_bounds__(256)
-    pick(const float *scores, const float *largest, const float *points, const unsigned *floor, int *tokens,
-         Weight *chunks, int *arrivals, int vocabulary, float temperature) {
+    pick(const float *scores, const float *largest, const float *temperatures, const float *points,
+         const unsigned *floor, int *tokens, Weight *chunks, int *arrivals, int vocabulary) {
   __shared__ int chosen;
   __shared__ Weight rest;
   constexpr int EACH = CHUNK / 256;
@@ -137,7 +144,7 @@ extern "C" __global__ void __launch_bounds__(256)
   letNextBegin();
   const float *from = scores + (size_t)row * vocabulary;
   const unsigned bottom = floor ? floor[row] : 0;
-  const float top = largest[row];
+  const float top = largest[row], temperature = temperatures[row];
   const auto massAt = [&](int c) -> Weight {
     return c < vocabulary && orderOf(from[c]) >= bottom ? massOf(from[c], top, temperature) : 0;
   };

@@ -1,7 +1,6 @@
 // The sampled choice of rows of scores (kernels/sampling.cu).
-import type { SampledChoiceAttrs } from '../../../ops/sampled_choice.ts';
 import { kernel, waiting } from '../kernels.ts';
-import { ceil, type Enqueuer, f, i, type Lowered, p } from '../step.ts';
+import { ceil, type Enqueuer, i, type Lowered, p } from '../step.ts';
 
 const CHUNK = 4096;
 /** A score's 32 bits from the highest digit down. */
@@ -14,15 +13,13 @@ const BINS = 2 ** 11;
 const WEIGHT_BYTES = 8;
 
 export const sampledChoice = (
-  { temperature, topK, topP }: SampledChoiceAttrs,
-  { views: [scores, largest, points], outputs: [token] }: Lowered,
+  _attrs: unknown,
+  { views: [scores, largest, points, temperature, topK, topP], outputs: [token] }: Lowered,
 ) => {
   const [rows, vocabulary] = scores!.shape as [number, number];
   const chunks = ceil(vocabulary, CHUNK);
   // Weights first, for they lie at multiples of their size: what digits need, the chunks' masses, and both filters.
   const [needBytes, chunkBytes] = [rows * WEIGHT_BYTES, rows * chunks * WEIGHT_BYTES];
-  const byCount = topK > 0 && topK < vocabulary;
-  const byMass = topP < 1;
   return {
     scratch: needBytes + chunkBytes + 2 * rows * 4,
     enqueue(run: Enqueuer) {
@@ -32,21 +29,22 @@ export const sampledChoice = (
       const [countFloor, massFloor] = [masses + chunkBytes, masses + chunkBytes + rows * 4];
       const arrivals = run.table(Buffer.alloc(rows * 4));
       const grid = [chunks, rows, 1] as const;
-      const [x, top] = [p(run.at(scores!)), p(run.at(largest!))];
-      const histogram = byCount || byMass ? run.table(Buffer.alloc(rows * BINS * WEIGHT_BYTES)) : 0;
-      const filter = (floor: number, least: number, count: number) => {
-        for (const { shift, bits } of DIGITS)
-          run.launch(waiting(kernel('sampling', 'least_digit', { CHUNK })), grid, 256, [
-            ...[x, top, p(floor), p(least), p(need), p(histogram), p(arrivals)],
-            ...[i(vocabulary), i(shift), i(bits), i(count), f(topP), f(temperature)],
-          ]);
-      };
-      if (byCount) filter(0, countFloor, topK);
-      if (byMass) filter(byCount ? countFloor : 0, massFloor, 0);
-      const floor = byMass ? massFloor : byCount ? countFloor : 0;
+      const [x, top, warmth] = [scores!, largest!, temperature!].map((view) => p(run.at(view)));
+      if (topK && topP) {
+        const histogram = run.table(Buffer.alloc(rows * BINS * WEIGHT_BYTES));
+        const filter = (floor: number, least: number, count: number, share: number) => {
+          for (const { shift, bits } of DIGITS)
+            run.launch(waiting(kernel('sampling', 'least_digit', { CHUNK })), grid, 256, [
+              ...[x!, top!, warmth!, p(count), p(share), p(floor), p(least), p(need), p(histogram), p(arrivals)],
+              ...[i(vocabulary), i(shift), i(bits)],
+            ]);
+        };
+        filter(0, countFloor, run.at(topK), 0);
+        filter(countFloor, massFloor, 0, run.at(topP));
+      }
       run.launch(waiting(kernel('sampling', 'pick', { CHUNK })), grid, 256, [
-        ...[x, top, p(run.at(points!)), p(floor), p(run.to(token!)), p(masses), p(arrivals)],
-        ...[i(vocabulary), f(temperature)],
+        ...[x!, top!, warmth!, p(run.at(points!)), p(topP ? massFloor : 0)],
+        ...[p(run.to(token!)), p(masses), p(arrivals), i(vocabulary)],
       ]);
     },
   };
