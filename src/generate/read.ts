@@ -3,7 +3,15 @@ import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import { bar } from '../shared/log.ts';
 import type { Generator } from './generator.ts';
-import { type Doubt, isFaulty, lookAgain, type Reading, type ReadOptions, readingOf } from './second_look.ts';
+import {
+  type Doubt,
+  isFaulty,
+  lookAgain,
+  optionsOf,
+  type Reading,
+  type ReadOptions,
+  readingOf,
+} from './second_look.ts';
 
 /**
  * Readings as their batches finish, with the index of each one's prompt: prompts are sorted by length, so that a batch
@@ -23,12 +31,13 @@ export async function* readEach(
     const batch = order.slice(start, start + batchSize);
     const results = await generator.generate(
       batch.map((i) => prompts[i] as EncodedSample),
-      options,
+      batch.map((i) => optionsOf(options, i)),
       onToken && ((j, token) => onToken(batch[j] as number, token)),
     );
     for (const [j, result] of results.entries()) {
       const read = { index: batch[j] as number, reading: readingOf(result, tokenizer, 'first') };
-      if (secondLook && isFaulty(read.reading, secondLook)) doubts.push(read);
+      const looksAgain = options.own?.[read.index]?.secondLook ?? true;
+      if (secondLook && looksAgain && isFaulty(read.reading, secondLook)) doubts.push(read);
       else yield read;
     }
   }

@@ -9,7 +9,7 @@ type Written = readonly [text: string, confidence: number, stop?: Generation['st
 
 /** A model that writes the first text of an image greedily, and the others when it samples. */
 function model(images: Readonly<Record<string, readonly Written[]>>) {
-  const calls: { names: string[]; options: GenerateOptions }[] = [];
+  const calls: { names: string[]; options: readonly GenerateOptions[] }[] = [];
   const texts = Object.values(images).flatMap((all) => all.map(([text]) => text));
   return {
     calls,
@@ -17,11 +17,11 @@ function model(images: Readonly<Record<string, readonly Written[]>>) {
       (name): EncodedSample => ({ name, ids: new Int32Array(3), labelStart: 3, images: [] }),
     ),
     tokenizer: { decode: ([id]: readonly number[]) => texts[id!]! },
-    generate: async (prompts: readonly EncodedSample[], options: GenerateOptions) => {
+    generate: async (prompts: readonly EncodedSample[], options: readonly GenerateOptions[]) => {
       const names = prompts.map(({ name }) => name);
       calls.push({ names, options });
       return names.map((name, i): Generation => {
-        const at = options.temperature === 0 ? 0 : 1 + names.slice(0, i).filter((other) => other === name).length;
+        const at = options[i]!.temperature === 0 ? 0 : 1 + names.slice(0, i).filter((other) => other === name).length;
         const [text, confidence, stop = 'stop_token'] = images[name]![at]!;
         return { ids: [texts.indexOf(text)], confidence, stop };
       });
@@ -48,7 +48,7 @@ it('looks again at what is faulty alone, as many images at once as the batch has
   ];
   const { calls, readings } = await read({ one: faulty, two: [['d', 0.1]], three: faulty, four: faulty }, 2);
   expect(readings.map(([text]) => text)).toEqual(['b', 'd', 'b', 'b']);
-  const again = calls.filter(({ options }) => options.temperature > 0);
+  const again = calls.filter(({ options }) => options.every(({ temperature }) => temperature > 0));
   expect(again.map(({ names }) => names)).toEqual([
     ['one', 'one', 'three', 'three'],
     ['four', 'four'],

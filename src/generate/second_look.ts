@@ -11,12 +11,26 @@ export interface SecondLook {
   mend(text: string): string | null;
 }
 
+/** What one image has otherwise than those that it is read with. */
+export interface OwnOptions extends Partial<GenerateOptions> {
+  /** false for none, where others have one */
+  readonly secondLook?: boolean;
+}
+
 /** How images are read. */
 export interface ReadOptions extends GenerateOptions {
   /** sequences at once */
   readonly batchSize: number;
   readonly secondLook?: SecondLook;
+  /** by the index of an image */
+  readonly own?: readonly OwnOptions[];
 }
+
+/** How the image of an index is read. */
+export const optionsOf = (options: ReadOptions, index: number): GenerateOptions => ({
+  ...options,
+  ...options.own?.[index],
+});
 
 /** Where a text is from; `mended` is the first one changed. */
 export type Look = 'first' | 'mended' | 'second';
@@ -54,12 +68,18 @@ export async function* lookAgain(
 ): AsyncGenerator<Doubt> {
   const { samples, mend } = options.secondLook;
   // The seed is another one, or what was sampled at first would come again.
-  const sampling = { ...options, temperature: options.temperature || TEMPERATURE, seed: options.seed + 1 };
+  const samplingOf = ({ index }: Doubt): GenerateOptions => {
+    const own = optionsOf(options, index);
+    return { ...own, temperature: own.temperature || TEMPERATURE, seed: own.seed + 1 };
+  };
   const atOnce = Math.max(1, Math.floor(options.batchSize / Math.max(1, samples)));
   for (let start = 0; start < doubts.length; start += atOnce) {
     const group = doubts.slice(start, start + atOnce);
-    const copies = group.flatMap(({ index }) => new Array<EncodedSample>(samples).fill(prompts[index]!));
-    const results = await generator.generate(copies, sampling);
+    const copies = group.flatMap((doubt) => new Array<Doubt>(samples).fill(doubt));
+    const results = await generator.generate(
+      copies.map(({ index }) => prompts[index]!),
+      copies.map(samplingOf),
+    );
     for (const [i, { index, reading: first }] of group.entries()) {
       const others = results
         .slice(i * samples, (i + 1) * samples)

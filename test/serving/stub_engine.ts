@@ -5,7 +5,7 @@ import type { Answer, Engine, Listener, Question, Sampling } from '../../src/ser
 export interface StubBatch {
   readonly texts: readonly string[];
   readonly questions: readonly Question[];
-  readonly sampling: Sampling;
+  readonly samplings: readonly Sampling[];
   /** writes some of the text of a question */
   write(index: number, text: string): void;
   finish(): void;
@@ -36,7 +36,7 @@ export class StubEngine implements Engine {
   /** @param held whether batches wait for the test */
   constructor(private readonly held = false) {}
 
-  read(questions: readonly Question[], sampling: Sampling, listener: Listener): Promise<void> {
+  read(questions: readonly Question[], samplings: readonly Sampling[], listener: Listener): Promise<void> {
     const texts = questions.map(textOf);
     const write = (index: number, text: string): void => listener.text(index, text);
     return new Promise((resolve, reject) => {
@@ -51,7 +51,7 @@ export class StubEngine implements Engine {
         }
         resolve();
       };
-      this.batches.push({ texts, questions, sampling, write, finish, fail: reject });
+      this.batches.push({ texts, questions, samplings, write, finish, fail: reject });
       if (!this.held) finish();
     });
   }

@@ -95,7 +95,7 @@ describe('POST /v1/chat/completions', () => {
     });
     expect(engine.batches[0]).toMatchObject({
       questions: [{ said: 'Read it.' }],
-      sampling: { maxNewTokens: 16, temperature: 0 },
+      samplings: [{ maxNewTokens: 16, temperature: 0 }],
     });
   });
 
@@ -104,16 +104,16 @@ describe('POST /v1/chat/completions', () => {
       messages: [{ role: 'system', content: 'You read.' }, user(image('a'), image('b'))],
       max_tokens: 4000,
     });
-    const [{ questions, sampling }] = engine.batches as [(typeof engine.batches)[0]];
+    const [{ questions, samplings }] = engine.batches as [(typeof engine.batches)[0]];
     expect(questions[0]!.images.map(String)).toEqual(['a', 'b']);
     expect(questions[0]!.said).toBeUndefined();
-    expect(sampling.maxNewTokens).toBe(32); // what the server allows
+    expect(samplings[0]!.maxNewTokens).toBe(32); // what the server allows
   });
 
   it('looks again at what does not parse, but not at what the request itself cuts', async () => {
     for (const more of [{}, { max_tokens: 100 }, { max_tokens: 5 }, { stop: '=' }])
       await chat({ messages: [user(image('a'))], ...more });
-    expect(engine.batches.map(({ sampling }) => sampling.secondLook)).toEqual([true, true, false, false]);
+    expect(engine.batches.map(({ samplings }) => samplings[0]!.secondLook)).toEqual([true, true, false, false]);
   });
 
   it('counts the messages that the model is not shown', async () => {
@@ -129,7 +129,7 @@ describe('POST /v1/chat/completions', () => {
     await chat({ messages: [user(image('a'))], ...sampling, stop: '=', max_completion_tokens: 8, max_tokens: 9 });
     expect(engine.batches[0]).toMatchObject({
       questions: [{ stop: ['='] }],
-      sampling: { temperature: 0.5, topP: 0.9, topK: 5, repetitionPenalty: 1.1, seed: 3, maxNewTokens: 8 },
+      samplings: [{ temperature: 0.5, topP: 0.9, topK: 5, repetitionPenalty: 1.1, seed: 3, maxNewTokens: 8 }],
     });
   });
 
@@ -263,7 +263,7 @@ describe('POST /api/read', () => {
     data.append('max_tokens', '7');
     await request('/api/read', { body: data });
     for (const batch of engine.batches)
-      expect(batch).toMatchObject({ questions: [{ prompt: 'Read' }], sampling: { maxNewTokens: 7 } });
+      expect(batch).toMatchObject({ questions: [{ prompt: 'Read' }], samplings: [{ maxNewTokens: 7 }] });
     expect((await faultOf(await request('/api/read?tokens=7', { body: 'x' }))).message).toContain('tokens');
   });
 

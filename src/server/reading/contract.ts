@@ -66,6 +66,7 @@ export interface Engine {
   readonly device: Reader['device'];
   /** false when it has ended by itself and can read no more */
   readonly alive: boolean;
-  read(questions: readonly Question[], sampling: Sampling, listener: Listener): Promise<void>;
+  /** @param samplings each question's own */
+  read(questions: readonly Question[], samplings: readonly Sampling[], listener: Listener): Promise<void>;
   close(): Promise<void>;
 }

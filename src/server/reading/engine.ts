@@ -17,7 +17,7 @@ export async function openEngine(options: ReaderOptions): Promise<Engine> {
   const isFixed = options.prompt === undefined && model.replaces;
   const promptOf = ({ prompt, said }: Question): string => prompt ?? (isFixed ? model.prompt : (said ?? model.prompt));
 
-  const read: Engine['read'] = async (questions, { repetitionPenalty, secondLook, ...sampling }, listener) => {
+  const read: Engine['read'] = async (questions, samplings, listener) => {
     const prompts: { sample: EncodedSample; index: number }[] = [];
     const asked = questions.map((question) => {
       const { images, name = 'the image' } = question;
@@ -32,10 +32,13 @@ export async function openEngine(options: ReaderOptions): Promise<Engine> {
       until: new StopText(questions[index]!.stop ?? []),
     }));
     const readOptions: ReadOptions = {
-      ...{ ...defaults, ...sampling },
-      repetitionPenalty: repetitionPenalty ?? defaults.repetitionPenalty,
+      ...defaults,
       batchSize: questions.length,
-      secondLook: secondLook ? reader.secondLook : undefined,
+      secondLook: reader.secondLook,
+      own: prompts.map(({ index }) => {
+        const { repetitionPenalty = defaults.repetitionPenalty, ...sampling } = samplings[index]!;
+        return { ...sampling, repetitionPenalty };
+      }),
     };
     const show = (i: number, text: string): void => {
       if (text !== '') listener.text(prompts[i]!.index, text);
@@ -61,7 +64,7 @@ export async function openEngine(options: ReaderOptions): Promise<Engine> {
   };
 
   const deaf: Listener = { text() {}, outcome() {} };
-  await read([{ images: [warmUpPicture()] }], { ...defaults, maxNewTokens: 8, secondLook: false }, deaf);
+  await read([{ images: [warmUpPicture()] }], [{ ...defaults, maxNewTokens: 8, secondLook: false }], deaf);
   return { device, alive: true, read, close: () => generator.dispose() };
 }
 

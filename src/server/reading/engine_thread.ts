@@ -10,7 +10,7 @@ import { openEngine } from './engine.ts';
 /** What goes to the thread: one batch, and the next one when it has answered. */
 export interface Batch {
   readonly questions: readonly Question[];
-  readonly sampling: Sampling;
+  readonly samplings: readonly Sampling[];
 }
 
 /** What the thread says: that it is ready, then of each batch what a listener hears, and that it is done. */
@@ -69,8 +69,8 @@ export async function openEngineThread(options: ReaderOptions): Promise<Engine> 
     get alive() {
       return alive;
     },
-    async read(questions, sampling, listener) {
-      const batch: Batch = { questions, sampling };
+    async read(questions, samplings, listener) {
+      const batch: Batch = { questions, samplings };
       worker.postMessage(batch);
       await hear((word) => 'done' in word, listener);
     },

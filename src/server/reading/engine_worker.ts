@@ -15,8 +15,8 @@ try {
     text: (index, text) => say({ index, text }),
     outcome: (index, outcome) => say({ index, outcome }),
   };
-  parentPort!.on('message', ({ questions, sampling }: Batch) => {
-    engine.read(questions, sampling, listener).then(() => say({ done: true }), sayFault);
+  parentPort!.on('message', ({ questions, samplings }: Batch) => {
+    engine.read(questions, samplings, listener).then(() => say({ done: true }), sayFault);
   });
   say({ device: engine.device });
 } catch (error) {

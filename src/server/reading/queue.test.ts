@@ -40,28 +40,33 @@ it('reads together what comes while the model is busy, oldest first', async () =
   expect(queue.latencies.percentile(0.5)).toBeGreaterThan(0);
 });
 
-it('reads together only what is sampled alike, and never lets the oldest wait', async () => {
+it('reads together what is sampled unlike, each in its own way', async () => {
   const { ask, finishAll, texts, engine } = queueOf({ batch: 8 });
   const all = [
     ask('greedy 1'),
     ask('short', { ...GREEDY, maxNewTokens: 4 }),
-    ask('greedy 2', { ...GREEDY, seed: 7, topP: 0.5 }), // neither says anything where nothing is drawn
+    ask('greedy 2', { ...GREEDY, seed: 7, topP: 0.7 }), // neither says anything where nothing is drawn
     ask('warm 1', WARM),
-    ask('warm 2', WARM),
+    ask('warm 2', { ...WARM, topP: 0.5 }),
   ];
   await finishAll();
   await Promise.all(all);
-  expect(texts()).toEqual([['greedy 1', 'greedy 2'], ['short'], ['warm 1', 'warm 2']]);
-  expect(engine.batches.map(({ sampling }) => sampling.maxNewTokens)).toEqual([8, 4, 8]);
+  expect(texts()).toEqual([['greedy 1', 'short', 'greedy 2', 'warm 1', 'warm 2']]);
+  const [{ samplings }] = engine.batches as [(typeof engine.batches)[0]];
+  expect(samplings.map(({ maxNewTokens }) => maxNewTokens)).toEqual([8, 4, 8, 8, 8]);
+  expect(samplings.map(({ temperature }) => temperature)).toEqual([0, 0, 0, 1, 1]);
+  expect(samplings.map(({ topP }) => topP)).toEqual([1, 1, 1, 1, 0.5]);
+  expect(samplings.slice(0, 3).map(({ seed }) => seed)).toEqual([0, 0, 0]);
+  expect(samplings[3]!.seed).not.toBe(samplings[4]!.seed);
 });
 
-it('reads a sampled question with a seed alone, by that seed', async () => {
+it('reads a sampled question with a seed alone, by that seed, and never lets the oldest wait', async () => {
   const { ask, finishAll, texts, engine } = queueOf({ batch: 8 });
-  const all = [ask('a', { ...WARM, seed: 3 }), ask('b', { ...WARM, seed: 3 }), ask('c', WARM)];
+  const all = [ask('a', { ...WARM, seed: 3 }), ask('b'), ask('c', { ...WARM, seed: 3 }), ask('d', WARM)];
   await finishAll();
   await Promise.all(all);
-  expect(texts()).toEqual([['a'], ['b'], ['c']]);
-  expect(engine.batches.map(({ sampling }) => sampling.seed).slice(0, 2)).toEqual([3, 3]);
+  expect(texts()).toEqual([['a'], ['b', 'd'], ['c']]);
+  expect([0, 2].map((n) => engine.batches[n]!.samplings[0]!.seed)).toEqual([3, 3]);
 });
 
 it('drops who gives up before his turn, and forgets who gives up in it', async () => {

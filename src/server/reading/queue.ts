@@ -1,5 +1,5 @@
-// The line before the model: questions that come while it reads are read together, oldest first, when it is free. Those of a
-// batch have the same sampling; a sampled one with a seed of its own is read alone, so that it comes out the same again.
+// The line before the model: questions that come while it reads are read together, oldest first, when it is free, each with
+// its own sampling; a sampled one with a seed of its own is read alone, so that it comes out the same again.
 import { randomInt } from 'node:crypto';
 import { InputError, RunError } from '../../shared/errors.ts';
 import type { Answer, Engine, Question, Sampling } from './contract.ts';
@@ -19,8 +19,6 @@ export interface QueueLimits {
 interface Entry {
   readonly question: Question;
   readonly asked: Asked;
-  /** entries of one key can be read together */
-  readonly key: string;
   readonly onText: (text: string) => void;
   readonly answer: (answer: Answer) => void;
   readonly fail: (error: unknown) => void;
@@ -32,8 +30,9 @@ export interface AskOptions {
   readonly onText?: (text: string) => void;
 }
 
-/** Sampling says nothing where the likeliest token is taken. */
-const GREEDY = { topP: 1, topK: 0, seed: undefined } as const;
+/** Sampling says nothing where the likeliest token is taken; a second look then always comes out the same. */
+const GREEDY = { topP: 1, topK: 0, seed: 0 } as const;
+const isAlone = ({ asked }: Entry): boolean => asked.temperature > 0 && asked.seed !== undefined;
 const SEEDS = 2 ** 31;
 
 export class ReadingQueue {
@@ -43,7 +42,6 @@ export class ReadingQueue {
   private reading = 0;
   private work: Promise<void> | null = null;
   private closed = false;
-  private alone = 0;
   /** of the latest batches, in milliseconds */
   private readonly batchTimes = new Latencies();
 
@@ -87,7 +85,6 @@ export class ReadingQueue {
 
   private enter(question: Question, wanted: Asked, { signal, onText = () => {} }: AskOptions): Promise<Answer> {
     const asked = wanted.temperature === 0 ? { ...wanted, ...GREEDY } : wanted;
-    const key = JSON.stringify([asked, asked.seed !== undefined && this.alone++]);
     const since = performance.now();
     return new Promise((resolve, reject) => {
       const settle = (as: keyof typeof this.counts, act: () => void): void => {
@@ -103,7 +100,7 @@ export class ReadingQueue {
         settle('aborted', () => reject(new RunError('the request was given up')));
       };
       const entry: Entry = {
-        ...{ question, asked, key, onText },
+        ...{ question, asked, onText },
         answer: (answer) =>
           settle('answered', () => {
             this.latencies.add(performance.now() - since);
@@ -130,18 +127,18 @@ export class ReadingQueue {
 
   /** The oldest one, and those after it that can be read with it. */
   private takeBatch(): Entry[] {
-    const key = this.waiting[0]?.key;
-    const batch = this.waiting.filter((entry) => entry.key === key).slice(0, this.limits.batch);
+    const [oldest] = this.waiting;
+    const alike = oldest && isAlone(oldest) ? [oldest] : this.waiting.filter((entry) => !isAlone(entry));
+    const batch = alike.slice(0, this.limits.batch);
     this.waiting = this.waiting.filter((entry) => !batch.includes(entry));
     return batch;
   }
 
   private async read(batch: readonly Entry[]): Promise<void> {
-    const { asked } = batch[0]!;
     try {
       await this.engine.read(
         batch.map(({ question }) => question),
-        { ...asked, seed: asked.seed ?? (asked.temperature > 0 ? randomInt(SEEDS) : 0) },
+        batch.map(({ asked }) => ({ ...asked, seed: asked.seed ?? randomInt(SEEDS) })),
         {
           text: (index, text) => batch[index]!.onText(text),
           outcome: (index, outcome) => {
