@@ -289,6 +289,34 @@ describe('a tiny model', () => {
     expect(await write(backend, { seed: 3 }, prompts.slice(0, 2))).toEqual(together.slice(0, 2));
   });
 
+  test('sequences of unlike options are each written as they are with their own, and new numbers compile nothing', async () => {
+    let compiled = 0;
+    const counting = Object.create(backend, {
+      compile: {
+        value: (...given: Parameters<Backend['compile']>) => {
+          compiled++;
+          return backend.compile(...given);
+        },
+      },
+    }) as Backend;
+    const generator = new Generator(counting, fixture.config);
+    made.push(generator);
+    const each = [
+      { ...options, ...GREEDY, maxNewTokens: 9 },
+      { ...options, ...GREEDY, temperature: 0.7, seed: 6, maxNewTokens: 16 },
+      { ...options, seed: 7, maxNewTokens: 12 },
+    ];
+    const alone: number[][] = [];
+    // Of a batch of one options a sequence draws by its place in it.
+    for (const [n, own] of each.entries()) alone.push((await write(backend, own))[n]!);
+    expect(idsOf(await generator.generate(prompts, each))).toEqual(alone);
+    expect(alone.map(({ length }) => length)).toEqual([9, 16, 12]);
+    const before = compiled;
+    const others = each.map((own) => ({ ...own, topK: 3, topP: 0.6, temperature: 1.9, repetitionPenalty: 1.2 }));
+    expect(idsOf(await generator.generate(prompts, others))).not.toEqual(alone);
+    expect(compiled).toBe(before);
+  });
+
   test.each([
     ['sampling', {}],
     ['greedily', GREEDY],

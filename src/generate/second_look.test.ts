@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import { GENERATE_DEFAULTS, type GenerateOptions, type Generation } from './generator.ts';
 import { readAll } from './read.ts';
-import type { SecondLook } from './second_look.ts';
+import type { OwnOptions, SecondLook } from './second_look.ts';
 
 type Written = readonly [text: string, confidence: number, stop?: Generation['stop']];
 
@@ -32,10 +32,15 @@ function model(images: Readonly<Record<string, readonly Written[]>>) {
 /** Texts are in order unless they begin with `?`, which mending takes off; `?!` cannot be mended. */
 const mend = (text: string): string | null => (text.startsWith('?!') ? null : text.replace(/^\?/, ''));
 
-async function read(images: Readonly<Record<string, readonly Written[]>>, samples: number, batchSize = 4) {
+async function read(
+  images: Readonly<Record<string, readonly Written[]>>,
+  samples: number,
+  batchSize = 4,
+  own?: readonly OwnOptions[],
+) {
   const { prompts, tokenizer, calls, ...generator } = model(images);
   const secondLook: SecondLook = { samples, mend };
-  const options = { ...GENERATE_DEFAULTS, stopIds: [], batchSize, secondLook };
+  const options = { ...GENERATE_DEFAULTS, stopIds: [], batchSize, secondLook, own };
   const readings = await readAll(generator, tokenizer, prompts, options);
   return { calls, readings: readings.map(({ text, look, confidence }) => [text, look, confidence]) };
 }
@@ -109,4 +114,29 @@ it('without samples mends alone', async () => {
     ['q', 'first'],
   ]);
   expect(calls.flatMap(({ names }) => names)).toEqual(['a', 'b', 'c']);
+});
+
+it('reads each image by its own options, where it has some', async () => {
+  const faulty: Written[] = [
+    ['?a', 0.5],
+    ['b', 0.6],
+  ];
+  const own = [{ maxNewTokens: 7 }, { secondLook: false }, { seed: 5 }];
+  const { calls, readings } = await read({ one: faulty, two: faulty, three: faulty }, 1, 4, own);
+  expect(readings.map(([text, look]) => [text, look])).toEqual([
+    ['b', 'second'],
+    ['?a', 'first'],
+    ['b', 'second'],
+  ]);
+  expect(calls.map(({ options }) => options.map(({ maxNewTokens, seed }) => [maxNewTokens, seed]))).toEqual([
+    [
+      [7, 0],
+      [256, 0],
+      [256, 5],
+    ],
+    [
+      [7, 1],
+      [256, 6],
+    ],
+  ]);
 });
