@@ -9,7 +9,7 @@ import { canStage, enqueueFewRows } from '../../src/backends/cuda/lower/few_rows
 import { lowerings } from '../../src/backends/cuda/lowering.ts';
 import type { Enqueuer } from '../../src/backends/cuda/step.ts';
 import { type View, wholeView } from '../../src/backends/cuda/view.ts';
-import { type Attrs, Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
+import { Graph, type OpDef, type Value } from '../../src/graph/graph.ts';
 import type { Qwen2VLConfig } from '../../src/models/qwen2_vl/config.ts';
 import { greedyChoiceOp } from '../../src/ops/greedy_choice.ts';
 import type { OpName } from '../../src/ops/index.ts';

@@ -97,8 +97,8 @@ describe('a run on a card', () => {
     const ids = new Int32Array(100);
     const prompts = Array.from({ length: 3 }, () => ({ name: 'a', ids, labelStart: 100, images: [] }));
     const reader = readingProgram(card, CONFIG, { precision: 'bf16' }, prompts, 284);
-    // Keys and values of 4 sequences of 384 tokens in 6 layers, 2 heads of 128 in bfloat16
-    expect(memoryNeed(card, trace(WANTED), reader).cache).toBe(2 * 4 * 384 * 6 * 2 * 128 * 2);
+    // Keys and values of 4 sequences of 384 tokens in 6 layers, 2 heads of 128 in bfloat16; each one's 1000 first logits
+    expect(memoryNeed(card, trace(WANTED), reader).cache).toBe(2 * 4 * 384 * 6 * 2 * 128 * 2 + 4 * 1000 * 4);
   });
 });
 

@@ -25,7 +25,7 @@ export interface MemoryNeed {
   readonly values: number;
   /** the inputs and constants of all programs */
   readonly inputs: number;
-  /** what the evaluations' reading holds: its key-value cache */
+  /** what the evaluations' reading holds: its key-value cache, and the first tokens' logits */
   readonly cache: number;
   readonly total: number;
 }
