@@ -3,7 +3,6 @@
 import type { Backend, Executable } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Precision } from '../graph/types.ts';
-import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { SampleSize } from '../models/qwen2_vl/packing.ts';
@@ -49,7 +48,7 @@ export class FeatureCache {
     program: Graph,
   ): Promise<FeatureCache> {
     const { type } = program.states.get(FEATURES)!;
-    backend.setState(FEATURES, type, hostArray(type));
+    backend.clearState(FEATURES, type);
     return new FeatureCache(config, options, await backend.compile(program));
   }
 
@@ -70,7 +69,8 @@ export class FeatureCache {
     const flush = (): void => {
       if (placed.length === 0) return;
       const rows = Math.ceil(fill / area);
-      const keeps = this.used + rows <= this.options.keep;
+      // After a run that passes none is kept: its padding would lie over what that one made.
+      const keeps = passing === this.options.keep && this.used + rows <= this.options.keep;
       const base = keeps ? this.used : passing;
       if (keeps) this.used += rows;
       else passing += rows;

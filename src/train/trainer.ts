@@ -3,7 +3,6 @@
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Precision } from '../graph/types.ts';
-import { sizeOf } from '../graph/types.ts';
 import { type BatchTensors, type EncodedSample, packedInputs, packedTensors } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
@@ -117,7 +116,7 @@ export class Trainer {
       const type = backend.typeOf(name);
       for (const state of [momentState(name, 'm'), momentState(name, 'v'), gradState(name)])
         if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
-          backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
+          backend.clearState(state, type);
     }
     const { bucket, keepFeatures, precision } = options;
     const cache = { precision, keep: keepFeatures ?? 0, bucket };
