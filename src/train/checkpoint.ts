@@ -13,7 +13,7 @@ export interface TrainerState {
   readonly place: Place;
   /** micro-batches so far: the counter of dropout */
   readonly tick: number;
-  /** what must be equal to resume: configuration and data */
+  /** what must be equal to resume: configuration, data and base model */
   readonly identity: string;
   readonly best: { readonly step: number; readonly value: number } | null;
   readonly evaluationsWithoutGain: number;
@@ -116,7 +116,7 @@ export async function loadCheckpoint(root: string, identity: string, backend: Ba
     });
   if (state.identity !== identity)
     throw new InputError(
-      `${folder}: was made with another configuration or other data, so it cannot be resumed:\n  then ${state.identity}\n  now  ${identity}\nRestore them, or train into another output folder.`,
+      `${folder}: was made with another configuration, other data or another base model, so it cannot be resumed:\n  then ${state.identity}\n  now  ${identity}\nRestore them, or train into another output folder.`,
     );
   const file = await SafetensorsFile.open(join(folder, TENSORS));
   try {

@@ -1,6 +1,5 @@
 // What a run is made of, before its first step: samples and their bucket, weights and adapter, and the programs as they
 // fit the machine.
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { type Conversation, readConversations } from '../data/conversation.ts';
@@ -19,6 +18,7 @@ import { say } from '../shared/log.ts';
 import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
 import { keptFeatures } from './feature_cache.ts';
+import { identityOf } from './identity.ts';
 import { type Fitting, fitMemory, readingProgram } from './memory.ts';
 import { countSteps } from './plan.ts';
 import type { RunConfig } from './run_schema.ts';
@@ -186,20 +186,13 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
 
     // How a step fits its memory, and how many threads draw, may change when a run is resumed.
     const numeric = { ...train, recompute: undefined, memory_limit: undefined };
-    const { draw, block, passes } = drawn ?? {};
-    const identity = createHash('sha256')
-      .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
-      .update(
-        JSON.stringify([
-          draw,
-          block,
-          passes,
-          formulasIn(draw?.formulas ?? []),
-          first.samples.map((s) => [s.name, Array.from(s.ids)]),
-        ]),
-      )
-      .digest('hex')
-      .slice(0, 16);
+    const drawing = drawn && { draw: drawn.draw, block: drawn.block, passes: drawn.passes };
+    const identity = await identityOf({
+      settings: [config.method, config.lora, config.freeze, config.image, numeric, instruction, total, drawing],
+      samples: first.samples,
+      formulas: formulasIn(drawn?.draw.formulas ?? []),
+      model: config.model,
+    });
     return {
       ...{ processor, instruction, source, first, validation, bucket, total, lora, written, trained },
       ...{ scopeOptions, maxNewTokens, fitting, identity, close },
