@@ -104,6 +104,15 @@ describe('training data', () => {
     expect(lastJson(stdout)).toMatchObject({ steps: 1, dropped: 5 });
   });
 
+  it('a validation list without samples is told', async () => {
+    await writeFile(at('novel.json'), '[]');
+    const run = await train('unseen', [entry(good(), 'x')], '--val-data', at('novel.json'), '--json');
+    const { code, stdout, stderr } = await texlensHere(...run);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('novel.json holds no samples: nothing will be evaluated');
+    expect(lastJson(stdout)).toMatchObject({ steps: 1, evaluation: null });
+  });
+
   it('when none is left, nothing is trained', async () => {
     const long = 'x + '.repeat(200);
     const message = await fault(2, ...(await train('long', [entry(good(), long)])));
