@@ -8,7 +8,7 @@ import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
-import { chooseBucket } from '../models/qwen2_vl/packing.ts';
+import { chooseBucket, misfit, type SampleSize } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
@@ -104,7 +104,12 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
   try {
     const area = model.vision.mergeSize ** 2;
     const oneRow = backend.walksSegments(precision, model.text.headDim);
-    const choose = (tokens: number) => chooseBucket(source.sizes, tokens, train.row_tokens, area, oneRow);
+    const bucketFor = (sizes: readonly SampleSize[], tokens: number) =>
+      chooseBucket(sizes, tokens, train.row_tokens, area, oneRow);
+    const ofTraining = bucketFor(source.sizes, train.batch_tokens);
+    // Validation samples larger than all that train must fit as well, for their loss is told.
+    const larger = val?.samples.map(sizeOfSample).filter((size) => misfit(size, ofTraining) !== null) ?? [];
+    const choose = (tokens: number) => bucketFor([...source.sizes, ...larger], tokens);
     const bucket = choose(train.batch_tokens);
     const first = source.fit(bucket);
     const validation = val && fittingLabelled(val, bucket);
