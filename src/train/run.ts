@@ -1,6 +1,7 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Backend } from '../backends/contract.ts';
 import type { OpenedBackend } from '../backends/open.ts';
 import { saveAdapter } from '../models/qwen2_vl/adapter.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
@@ -191,23 +192,8 @@ async function trainSetUp(
     );
     const last = state.step === total;
     if (last || state.step % config.eval.every_steps === 0) {
-      const evaluated = await evaluate(setup, backend, trainer);
-      evaluation = evaluated?.evaluation ?? null;
-      // Copies of the images go on beside the training.
-      if (evaluated) void run.evaluation({ step: state.step, ...evaluated.record });
-      if (evaluation) {
-        say(
-          `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
-        );
-        const value = metricValue(evaluation, config.eval.metric);
-        if (!state.best || isBetter(config.eval.metric, value, state.best.value)) {
-          state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
-          const best = join(config.output, WRITTEN.best);
-          await writeFolder(best, writeModel);
-          run.checkpoint({ step: state.step, path: best, best: true });
-        } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
-        stoppedEarly = isSpent();
-      }
+      ({ state, evaluation } = await look(state, config, { setup, backend, trainer, run, writeModel }));
+      stoppedEarly = isSpent();
     }
     if (last || stoppedEarly || state.step % config.save.every_steps === 0) {
       // A resumed run goes on after the checkpoint: what came before it has to be on disk.
@@ -241,4 +227,37 @@ async function trainSetUp(
       ...(done > 0 ? { train_loss: lossSum / done } : {}),
     },
   };
+}
+
+interface Looking {
+  readonly setup: Setup;
+  readonly backend: Backend;
+  readonly trainer: Trainer;
+  readonly run: Run;
+  readonly writeModel: (folder: string) => Promise<void>;
+}
+
+/** Evaluates, where there is what to evaluate by, and keeps the weights when they are the best so far. */
+async function look(
+  state: TrainerState,
+  { eval: { metric }, output }: RunConfig,
+  { setup, backend, trainer, run, writeModel }: Looking,
+): Promise<{ state: TrainerState; evaluation: Evaluation | null }> {
+  const evaluated = await evaluate(setup, backend, trainer);
+  if (!evaluated) return { state, evaluation: null };
+  const { evaluation, record } = evaluated;
+  const { step } = state;
+  // Copies of the images go on beside the training.
+  void run.evaluation({ step, ...record });
+  say(
+    `step ${step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, ` +
+      `edit distance ${evaluation.editDistance.toFixed(4)}`,
+  );
+  const value = metricValue(evaluation, metric);
+  if (state.best && !isBetter(metric, value, state.best.value))
+    return { state: { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 }, evaluation };
+  const best = join(output, WRITTEN.best);
+  await writeFolder(best, writeModel);
+  run.checkpoint({ step, path: best, best: true });
+  return { state: { ...state, best: { step, value }, evaluationsWithoutGain: 0 }, evaluation };
 }
