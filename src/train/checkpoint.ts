@@ -1,4 +1,5 @@
-// Checkpoints: a folder each, complete or absent, since it is renamed into place when all of it is on disk.
+// Checkpoints: a folder each, complete or absent, since it is renamed into place when all of it is on disk; and what of
+// an earlier run an output folder may hold.
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
@@ -19,6 +20,9 @@ export interface TrainerState {
   readonly best: { readonly step: number; readonly value: number } | null;
   readonly evaluationsWithoutGain: number;
 }
+
+/** Weights that a run writes into its output folder, each time whole: what lay there before is gone. */
+export const WRITTEN = { checkpoints: 'checkpoints', best: 'best', adapter: 'adapter', model: 'model' } as const;
 
 const STATE = 'trainer_state.json';
 const TENSORS = 'training_state.safetensors';
@@ -102,9 +106,6 @@ export async function refuseCheckpoints(output: string): Promise<void> {
       'them and start anew with --overwrite.',
   );
 }
-
-/** Weights that a run writes into its output folder, each time whole: what lay there before is gone. */
-export const WRITTEN = { checkpoints: 'checkpoints', best: 'best', adapter: 'adapter', model: 'model' } as const;
 
 /** Refuses a base model that the run itself would replace while it reads of it. */
 export function refuseOwnBase(model: string, output: string): void {
