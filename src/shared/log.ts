@@ -31,9 +31,15 @@ export function bar(title: string, total: number, { from = 0, format = String }:
       formatValue: (value, _options, kind) => (kind === 'value' || kind === 'total' ? format(value) : String(value)),
     });
     single.start(total, from, { note: '' });
+    // An error or Ctrl-C in between must not leave the terminal without its cursor.
+    const end = () => single.stop();
+    process.once('exit', end);
     return {
       update: (done, note = '') => single.update(done, { note }),
-      stop: () => single.stop(),
+      stop() {
+        process.off('exit', end);
+        end();
+      },
     };
   }
   let last = start;

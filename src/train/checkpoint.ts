@@ -1,6 +1,7 @@
-// Checkpoints: a folder each, complete or absent, since it is renamed into place when all of it is on disk.
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+// Checkpoints: a folder each, complete or absent, since it is renamed into place when all of it is on disk; and what of
+// an earlier run an output folder may hold.
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import { SafetensorsFile, writeSafetensors } from '../formats/safetensors.ts';
 import { InputError, messageOf, RunError } from '../shared/errors.ts';
@@ -13,11 +14,15 @@ export interface TrainerState {
   readonly place: Place;
   /** micro-batches so far: the counter of dropout */
   readonly tick: number;
-  /** what must be equal to resume: configuration and data */
+  /** what must be equal to resume: configuration, data and base model */
   readonly identity: string;
+  /** the best evaluation's step, and its metric's value */
   readonly best: { readonly step: number; readonly value: number } | null;
   readonly evaluationsWithoutGain: number;
 }
+
+/** Weights that a run writes into its output folder, each time whole: what lay there before is gone. */
+export const WRITTEN = { checkpoints: 'checkpoints', best: 'best', adapter: 'adapter', model: 'model' } as const;
 
 const STATE = 'trainer_state.json';
 const TENSORS = 'training_state.safetensors';
@@ -93,13 +98,33 @@ async function checkpoints(root: string): Promise<number[]> {
 
 /** Refuses a new run in the output folder of one that has checkpoints, which it would overwrite. */
 export async function refuseCheckpoints(output: string): Promise<void> {
-  const steps = await checkpoints(join(output, 'checkpoints'));
+  const steps = await checkpoints(join(output, WRITTEN.checkpoints));
   if (steps.length === 0) return;
   throw new InputError(
     `${output}: holds checkpoints of an earlier run (${steps.length === 1 ? 'step' : 'steps'} ${steps.join(', ')}), which a ` +
       'new run would overwrite. Go on from the newest with --resume, train into another folder with --output, or delete ' +
       'them and start anew with --overwrite.',
   );
+}
+
+/** Refuses a base model that the run itself would replace while it reads of it. */
+export function refuseOwnBase(model: string, output: string): void {
+  for (const name of Object.values(WRITTEN)) {
+    const way = relative(resolve(output, name), resolve(model));
+    if (way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way))
+      throw new InputError(
+        `${model}: lies where this run writes, ${join(output, name)}, and is its base. Train into another folder with --output.`,
+      );
+  }
+}
+
+/** Takes away what an earlier run has left and would be taken for this one's; `texlens train` asks for --overwrite first. */
+export async function removeEarlier(output: string): Promise<void> {
+  const root = join(output, WRITTEN.checkpoints);
+  // Without checkpoints no run has been here, and the rest is somebody else's.
+  if (!(await stat(root).catch(() => null))) return;
+  for (const name of [WRITTEN.checkpoints, WRITTEN.best])
+    await rm(join(output, name), { recursive: true, force: true });
 }
 
 /** Restores the newest checkpoint into the backend; null when there is none. */
@@ -116,7 +141,7 @@ export async function loadCheckpoint(root: string, identity: string, backend: Ba
     });
   if (state.identity !== identity)
     throw new InputError(
-      `${folder}: was made with another configuration or other data, so it cannot be resumed:\n  then ${state.identity}\n  now  ${identity}\nRestore them, or train into another output folder.`,
+      `${folder}: was made with another configuration, other data or another base model, so it cannot be resumed:\n  then ${state.identity}\n  now  ${identity}\nRestore them, or train into another output folder.`,
     );
   const file = await SafetensorsFile.open(join(folder, TENSORS));
   try {

@@ -6,6 +6,7 @@ import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
 import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { bar } from '../shared/log.ts';
+import { PackedImage, packImage } from './packed_image.ts';
 import type { SampleCache } from './sample_cache.ts';
 
 export const DEFAULT_PROMPT = 'Convert the formula to LaTeX.';
@@ -28,7 +29,7 @@ export interface Encoded {
 
 /**
  * Decodes, resizes and tokenises every row; unreadable ones are dropped with their reason, and none left is an error.
- * With a cache, that is done once for each row and run, and pixels stay on disk until a batch asks for them.
+ * Pixels are held packed; with a cache they are on disk, and all this is done once for each row, whatever the runs.
  */
 export async function encodeRows(
   rows: readonly Conversation[],
@@ -42,12 +43,14 @@ export async function encodeRows(
   const files: (readonly string[])[] = [];
   const dropped: Dropped[] = [];
   const source = cache ?? processor;
+  const imageOf = async (path: string): Promise<ResizedImage> =>
+    cache ? cache.image(path) : new PackedImage(packImage(await processor.image(path)));
   const progress = bar(title, rows.length);
   // Decoding runs on other threads, so several images are under way at once.
   for (let start = 0; start < rows.length; start += AT_ONCE) {
     const part = rows.slice(start, start + AT_ONCE);
     const decoded: (ResizedImage[] | Error)[] = await Promise.all(
-      part.map((row) => Promise.all(row.images.map((image) => source.image(image))).catch((error: Error) => error)),
+      part.map((row) => Promise.all(row.images.map(imageOf)).catch((error: Error) => error)),
     );
     for (const [i, row] of part.entries()) {
       const name = row.images.join(', ');

@@ -135,7 +135,8 @@ export class DrawnSamples implements SampleSource {
 
 /** Room for what the first block does not show: no image is larger than the sizing allows. */
 function largest(sizes: readonly SampleSize[], { sizing, patchSize }: DrawnModel): SampleSize {
-  const most = (of: (size: SampleSize) => number) => Math.ceil(ROOM * Math.max(0, ...sizes.map(of)));
+  const most = (of: (size: SampleSize) => number) =>
+    Math.ceil(ROOM * sizes.reduce((m, size) => Math.max(m, of(size)), 0));
   const patches = most(({ images }) => images[0]!);
   const bound = 'maxPixels' in sizing ? Math.floor(sizing.maxPixels / patchSize ** 2) : patches;
   return {

@@ -66,6 +66,11 @@ const scoresOf = ({ exact, editDistance }: Grade): Record<string, number> => ({
   edit_distance: editDistance,
 });
 
-/** Smaller is better for every metric. */
-export const metricValue = (e: Evaluation, metric: RunConfig['eval']['metric']): number =>
-  metric === 'loss' ? e.loss : metric === 'exact_match' ? -e.exactMatch : e.editDistance;
+type Metric = RunConfig['eval']['metric'];
+
+export const metricValue = ({ loss, exactMatch, editDistance }: Evaluation, metric: Metric): number =>
+  ({ loss, exact_match: exactMatch, edit_distance: editDistance })[metric];
+
+/** Losses and distances are the better the smaller they are. */
+export const isBetter = (metric: Metric, value: number, than: number): boolean =>
+  metric === 'exact_match' ? value > than : value < than;

@@ -3,12 +3,12 @@
 import type { Backend, Executable } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Precision } from '../graph/types.ts';
-import { hostArray } from '../graph/types.ts';
 import { type EncodedSample, type PlacedImage, patchInputs } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
-import type { SampleSize } from '../models/qwen2_vl/packing.ts';
+import { type SampleSize, VisionRows } from '../models/qwen2_vl/packing.ts';
 import { type Bucket, FEATURES, fillFeatures } from '../models/qwen2_vl/programs.ts';
 import { Scope } from '../nn/scope.ts';
+import { sizeOfSample } from './dataset.ts';
 
 export interface FeatureCacheOptions {
   readonly precision: Precision;
@@ -49,7 +49,7 @@ export class FeatureCache {
     program: Graph,
   ): Promise<FeatureCache> {
     const { type } = program.states.get(FEATURES)!;
-    backend.setState(FEATURES, type, hostArray(type));
+    backend.clearState(FEATURES, type);
     return new FeatureCache(config, options, await backend.compile(program));
   }
 
@@ -61,19 +61,19 @@ export class FeatureCache {
     const starts = new Map<EncodedSample, readonly number[]>();
     const wanted = samples.filter((sample) => !this.kept.has(sample) && sample.images.length > 0);
     const area = this.config.vision.mergeSize ** 2;
-    const { patches, patchRow } = this.options.bucket;
     let passing = this.options.keep;
+    let rows = new VisionRows(this.options.bucket);
     let placed: PlacedImage[] = [];
-    let fill = 0;
     let made: [EncodedSample, number[]][] = [];
     const runs: Promise<unknown>[] = [];
     const flush = (): void => {
       if (placed.length === 0) return;
-      const rows = Math.ceil(fill / area);
-      const keeps = this.used + rows <= this.options.keep;
+      const count = Math.ceil(rows.end / area);
+      // After a run that passes none is kept: its padding would lie over what that one made.
+      const keeps = passing === this.options.keep && this.used + count <= this.options.keep;
       const base = keeps ? this.used : passing;
-      if (keeps) this.used += rows;
-      else passing += rows;
+      if (keeps) this.used += count;
+      else passing += count;
       const inputs = patchInputs(this.config, this.options.bucket, placed);
       runs.push(this.program.run({ ...inputs, start: Int32Array.of(base) }));
       for (const [sample, at] of made) {
@@ -83,19 +83,18 @@ export class FeatureCache {
       }
       placed = [];
       made = [];
-      fill = 0;
+      rows = new VisionRows(this.options.bucket);
     };
     for (const sample of new Set(wanted)) {
-      let places = inVisionRows(sample, fill, patchRow);
-      if (places.end > patches) {
+      const { images } = sizeOfSample(sample);
+      let at = rows.add(images);
+      if (!at) {
         flush();
-        places = inVisionRows(sample, 0, patchRow);
+        at = rows.add(images);
       }
-      sample.images.forEach((image, i) => {
-        placed.push({ image, start: places.starts[i] as number });
-      });
-      made.push([sample, places.starts]);
-      fill = places.end;
+      if (!at) throw new Error(`${sample.name}: its images do not fit an empty batch`);
+      for (const [i, image] of sample.images.entries()) placed.push({ image, start: at[i]! });
+      made.push([sample, at]);
     }
     flush();
     return { starts: samples.map((sample) => this.kept.get(sample) ?? starts.get(sample) ?? []), runs };
@@ -104,18 +103,6 @@ export class FeatureCache {
   dispose(): Promise<void> {
     return this.program.dispose();
   }
-}
-
-/** Where a sample's images lie from patch `from` on, no image crossing a vision row. */
-function inVisionRows(sample: EncodedSample, from: number, patchRow: number): { starts: number[]; end: number } {
-  let end = from;
-  const starts = sample.images.map(({ grid: [frames, height, width] }) => {
-    const count = frames * height * width;
-    if ((end % patchRow) + count > patchRow) end = Math.ceil(end / patchRow) * patchRow;
-    end += count;
-    return end - count;
-  });
-  return { starts, end };
 }
 
 const GIB = 2 ** 30;

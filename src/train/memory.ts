@@ -89,7 +89,7 @@ export interface MemoryRoom {
   readonly told: string;
 }
 
-export function memoryRoom(
+function memoryRoom(
   card: { readonly free: number; readonly total: number },
   present: number,
   limit: number | undefined,

@@ -1,5 +1,4 @@
 // The order of a run: which samples each optimiser step sees, as a pure function of the seed, so that a run can resume.
-
 import { type Placement, pack, type SampleSize } from '../models/qwen2_vl/packing.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import { Random } from '../shared/random.ts';
@@ -35,7 +34,8 @@ export function countSteps(
   let total = 0;
   for (let epoch = 0; epoch < epochs; epoch++) {
     const steps = epochSteps(sizes, bucket, options.accumulate, options.seed, epoch).length;
-    total += Math.ceil(steps * Math.min(1, epochs - epoch));
+    // 2.1 − 2 is a little more than 0.1, and a tenth of ten steps is one.
+    total += Math.ceil(steps * Math.min(1, epochs - epoch) - 1e-9);
   }
   return total;
 }

@@ -51,10 +51,11 @@ function tellDropped({ dropped }: Pick<Stretch, 'dropped'>): void {
   if (dropped.length > SHOWN_DROPS) say(`  … and ${dropped.length - SHOWN_DROPS} more`);
 }
 
-function tellSamples(encoded: Stretch): void {
+export function tellSamples(encoded: Stretch): void {
   const { samples, dropped } = encoded;
   const lengths = samples.map((s) => s.ids.length);
-  const [least, most] = [Math.min(...lengths), Math.max(...lengths)];
+  const least = lengths.reduce((a, b) => Math.min(a, b));
+  const most = lengths.reduce((a, b) => Math.max(a, b));
   const mean = lengths.reduce((a, b) => a + b, 0) / lengths.length;
   say(
     `samples: ${lengths.length} (${dropped.length} dropped); tokens ${least} to ${most}, ${mean.toFixed(0)} on average`,

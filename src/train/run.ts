@@ -1,6 +1,7 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Backend } from '../backends/contract.ts';
 import type { OpenedBackend } from '../backends/open.ts';
 import { saveAdapter } from '../models/qwen2_vl/adapter.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
@@ -9,9 +10,17 @@ import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
 import { bar, say } from '../shared/log.ts';
 import type { ExportSettings } from '../tracker/export/contract.ts';
 import { createRun, type Run } from '../tracker/run.ts';
-import { loadCheckpoint, saveCheckpoint, type TrainerState, writeFolder } from './checkpoint.ts';
+import {
+  loadCheckpoint,
+  refuseOwnBase,
+  removeEarlier,
+  saveCheckpoint,
+  type TrainerState,
+  WRITTEN,
+  writeFolder,
+} from './checkpoint.ts';
 import { sizeOfSample } from './dataset.ts';
-import { type Evaluation, evaluate, metricValue } from './evaluate.ts';
+import { type Evaluation, evaluate, isBetter, metricValue } from './evaluate.ts';
 import { epochSteps } from './plan.ts';
 import { preflight, tellTime } from './preflight.ts';
 import type { RunConfig } from './run_schema.ts';
@@ -76,6 +85,7 @@ async function trainRecorded(
   resume: boolean,
   record: Recorder,
 ): Promise<Recorded> {
+  refuseOwnBase(config.model, config.output);
   const setup = await setUp(config, opened);
   try {
     return await trainSetUp(config, opened, setup, resume, record);
@@ -94,9 +104,8 @@ async function trainSetUp(
   const { train } = config;
   const { processor, source, first, bucket, total, lora, trained, identity, fitting } = setup;
   const model = processor.config;
-  const checkpointRoot = join(config.output, 'checkpoints');
-  // Those of an earlier run would be taken for this one's; texlens train refuses to start over them without --overwrite.
-  if (!resume) await rm(checkpointRoot, { recursive: true, force: true });
+  const checkpointRoot = join(config.output, WRITTEN.checkpoints);
+  if (!resume) await removeEarlier(config.output);
   await mkdir(checkpointRoot, { recursive: true });
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
@@ -118,16 +127,20 @@ async function trainSetUp(
   let evaluation: Evaluation | null = null;
   let loss = Number.NaN;
   let lossSum = 0;
-  let stoppedEarly = false;
+  const isSpent = () =>
+    state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
+  let stoppedEarly = isSpent();
   let seen = 0;
-  const left = total - state.step;
-  if (left > 0) {
+  const left = stoppedEarly ? 0 : total - state.step;
+  if (left === 0)
+    say(`nothing is left to train: the run ${stoppedEarly ? 'stopped early' : 'ended'} at step ${state.step}`);
+  else {
     const [planned] = epochSteps(first.samples.map(sizeOfSample), bucket, train.accumulate, train.seed, 0);
     const batch = planned!.micro[0] as Placement[];
     await tellTime(trainer, fitting.programs, first.samples, batch, { left, accumulate: train.accumulate });
   }
   const started = performance.now();
-  const progress = bar('training', total);
+  const progress = bar('training', total, { from: state.step });
   /** Puts the next step's work on the backend as soon as its samples are there. */
   const begin = async (step: number, tick: number) => {
     const planned = await feed.next();
@@ -148,7 +161,7 @@ async function trainSetUp(
   /** After these steps the weights are looked at, so nothing may have gone on. */
   const isLookedAt = (step: number) =>
     step === total || step % config.eval.every_steps === 0 || step % config.save.every_steps === 0;
-  let next = state.step < total ? begin(state.step, state.tick) : null;
+  let next = left > 0 ? begin(state.step, state.tick) : null;
   while (next && !stoppedEarly) {
     const { micro, epoch, lr, after, result: running } = await begun(next);
     state = { ...state, step: state.step + 1, place: after, tick: state.tick + micro.length };
@@ -179,24 +192,8 @@ async function trainSetUp(
     );
     const last = state.step === total;
     if (last || state.step % config.eval.every_steps === 0) {
-      const evaluated = await evaluate(setup, backend, trainer);
-      evaluation = evaluated?.evaluation ?? null;
-      // Copies of the images go on beside the training.
-      if (evaluated) void run.evaluation({ step: state.step, ...evaluated.record });
-      if (evaluation) {
-        say(
-          `step ${state.step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, edit distance ${evaluation.editDistance.toFixed(4)}`,
-        );
-        const value = metricValue(evaluation, config.eval.metric);
-        if (!state.best || value < state.best.value) {
-          state = { ...state, best: { step: state.step, value }, evaluationsWithoutGain: 0 };
-          const best = join(config.output, 'best');
-          await writeFolder(best, writeModel);
-          run.checkpoint({ step: state.step, path: best, best: true });
-        } else state = { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 };
-        stoppedEarly =
-          state.evaluationsWithoutGain >= (config.eval.early_stopping_patience ?? Number.POSITIVE_INFINITY);
-      }
+      ({ state, evaluation } = await look(state, config, { setup, backend, trainer, run, writeModel }));
+      stoppedEarly = isSpent();
     }
     if (last || stoppedEarly || state.step % config.save.every_steps === 0) {
       // A resumed run goes on after the checkpoint: what came before it has to be on disk.
@@ -211,7 +208,7 @@ async function trainSetUp(
   if (waitShare !== undefined) say(`waited for samples: ${(100 * waitShare).toFixed(1)} % of the time`);
   source.tell();
   await trainer.dispose();
-  const output = join(config.output, lora ? 'adapter' : 'model');
+  const output = join(config.output, lora ? WRITTEN.adapter : WRITTEN.model);
   await writeFolder(output, writeModel);
   const { dropped } = source;
   const done = state.step - (restored?.step ?? 0);
@@ -230,4 +227,37 @@ async function trainSetUp(
       ...(done > 0 ? { train_loss: lossSum / done } : {}),
     },
   };
+}
+
+interface Looking {
+  readonly setup: Setup;
+  readonly backend: Backend;
+  readonly trainer: Trainer;
+  readonly run: Run;
+  readonly writeModel: (folder: string) => Promise<void>;
+}
+
+/** Evaluates, where there is what to evaluate by, and keeps the weights when they are the best so far. */
+async function look(
+  state: TrainerState,
+  { eval: { metric }, output }: RunConfig,
+  { setup, backend, trainer, run, writeModel }: Looking,
+): Promise<{ state: TrainerState; evaluation: Evaluation | null }> {
+  const evaluated = await evaluate(setup, backend, trainer);
+  if (!evaluated) return { state, evaluation: null };
+  const { evaluation, record } = evaluated;
+  const { step } = state;
+  // Copies of the images go on beside the training.
+  void run.evaluation({ step, ...record });
+  say(
+    `step ${step}: validation loss ${evaluation.loss.toFixed(4)}, exact match ${evaluation.exactMatch.toFixed(3)}, ` +
+      `edit distance ${evaluation.editDistance.toFixed(4)}`,
+  );
+  const value = metricValue(evaluation, metric);
+  if (state.best && !isBetter(metric, value, state.best.value))
+    return { state: { ...state, evaluationsWithoutGain: state.evaluationsWithoutGain + 1 }, evaluation };
+  const best = join(output, WRITTEN.best);
+  await writeFolder(best, writeModel);
+  run.checkpoint({ step, path: best, best: true });
+  return { state: { ...state, best: { step, value }, evaluationsWithoutGain: 0 }, evaluation };
 }

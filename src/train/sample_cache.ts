@@ -3,13 +3,13 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { BlobStore } from '../data/blob_store.ts';
 import { readOptional } from '../formats/json_file.ts';
 import type { Grid } from '../models/qwen2_vl/positions.ts';
 import type { Processor, ResizedImage } from '../models/qwen2_vl/processor.ts';
 import { InputError, messageOf, RunError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
+import { PackedImage, packImage } from './packed_image.ts';
 
 /** Counts up whenever decoding, sizing, the template or the tokenizer give something else for the same input. */
 const VERSION = 2;
@@ -70,16 +70,20 @@ export class SampleCache {
       throw new InputError(`${path}: the image cannot be read (${messageOf(error)}); check the path.`);
     }
     const key = keyOf('pixels', this.pixelSettings, bytes);
+    const read = (): Uint8Array => {
+      const blob = this.store.get(key);
+      if (blob) return blob;
+      throw new RunError('the cache of samples was damaged or removed while it was in use; start the run again.');
+    };
     const found = this.store.get(key);
     if (found) {
       this.hits++;
-      return new StoredImage(this.store, key, found);
+      return new PackedImage(found, read);
     }
-    const image = await this.processor.image(bytes, path);
-    const blob = packImage(image);
-    if (this.store.put(key, blob)) return new StoredImage(this.store, key, blob);
-    this.inMemory += image.pixels.length;
-    return image;
+    const blob = packImage(await this.processor.image(bytes, path));
+    if (this.store.put(key, blob)) return new PackedImage(blob, read);
+    this.inMemory += blob.length;
+    return new PackedImage(blob);
   }
 
   /** The ids of a sample, as `Processor.sample` gives them. */
@@ -118,58 +122,4 @@ export class SampleCache {
 function keyOf(kind: string, settings: string, content: string | Uint8Array): Buffer {
   const head = `${kind} ${VERSION} ${settings}\0`;
   return createHash('sha256').update(head).update(content).digest().subarray(0, 16);
-}
-
-/** i32 grid t, h, w and channels, then the patches, deflated; of grey ones the first channel. */
-const HEAD_BYTES = 16;
-
-function packImage({ grid, pixels }: ResizedImage): Uint8Array {
-  const [frames, rows, columns] = grid;
-  const grey = greyOf(pixels, frames * rows * columns);
-  const head = Int32Array.of(...grid, grey ? 1 : 3);
-  return Buffer.concat([new Uint8Array(head.buffer), deflateRawSync(grey ?? pixels, { level: 1 })]);
-}
-
-/** The first channel of patches whose three are alike. */
-function greyOf(pixels: Uint8Array, patches: number): Uint8Array | null {
-  const area = pixels.length / patches / 3;
-  const grey = new Uint8Array(patches * area);
-  for (let from = 0, to = 0; from < pixels.length; from += 2 * area)
-    for (const end = from + area; from < end; from++, to++) {
-      const value = pixels[from]!;
-      if (value !== pixels[from + area] || value !== pixels[from + 2 * area]) return null;
-      grey[to] = value;
-    }
-  return grey;
-}
-
-class StoredImage implements ResizedImage {
-  readonly grid: Grid;
-  private readonly channels: number;
-
-  constructor(
-    private readonly store: BlobStore,
-    private readonly key: Buffer,
-    blob: Uint8Array,
-  ) {
-    const head = new Int32Array(new Uint8Array(blob.subarray(0, HEAD_BYTES)).buffer);
-    this.grid = [head[0]!, head[1]!, head[2]!];
-    this.channels = head[3]!;
-  }
-
-  get pixels(): Uint8Array {
-    const blob = this.store.get(this.key);
-    if (!blob)
-      throw new RunError('the cache of samples was damaged or removed while it was in use; start the run again.');
-    const stored = inflateRawSync(blob.subarray(HEAD_BYTES));
-    if (this.channels === 3) return stored;
-    const [frames, rows, columns] = this.grid;
-    const area = stored.length / (frames * rows * columns);
-    const pixels = new Uint8Array(stored.length * 3);
-    for (let from = 0, to = 0; from < stored.length; from += area) {
-      const channel = stored.subarray(from, from + area);
-      for (let c = 0; c < 3; c++, to += area) pixels.set(channel, to);
-    }
-    return pixels;
-  }
 }

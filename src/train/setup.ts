@@ -1,14 +1,14 @@
 // What a run is made of, before its first step: samples and their bucket, weights and adapter, and the programs as they
 // fit the machine.
-import { createHash } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { type Conversation, readConversations } from '../data/conversation.ts';
 import { formulasIn } from '../data/synthetic/formula_lists.ts';
 import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
+import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import { loadWeights } from '../models/qwen2_vl/load.ts';
-import { chooseBucket } from '../models/qwen2_vl/packing.ts';
+import { chooseBucket, misfit, type SampleSize } from '../models/qwen2_vl/packing.ts';
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
@@ -19,6 +19,7 @@ import { say } from '../shared/log.ts';
 import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
 import { keptFeatures } from './feature_cache.ts';
+import { identityOf } from './identity.ts';
 import { type Fitting, fitMemory, readingProgram } from './memory.ts';
 import { countSteps } from './plan.ts';
 import type { RunConfig } from './run_schema.ts';
@@ -94,56 +95,30 @@ async function instructionOf({ model, data, image }: RunConfig): Promise<Instruc
 
 /** Reads or draws the samples, loads the weights, and traces the programs. */
 export async function setUp(config: RunConfig, { backend, precision }: OpenedBackend): Promise<Setup> {
-  const { data, train } = config;
+  const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image), tidyingOf(config.image));
   const model = processor.config;
+  const { lora, written, trained } = whatTrains(config, model);
   const instruction = await instructionOf(config);
-  const cache = await openCache(config, processor);
-  const encode = (rows: readonly Conversation[], title: string): Promise<Encoded> =>
-    encodeRows(rows, processor, instruction, title, cache);
-  const valRows = data.val === undefined ? [] : (await readConversations(data.val)).slice(0, config.eval.count);
-  const val = valRows.length > 0 ? await encode(valRows, 'reading validation') : null;
-  const drawn = data.draw && drawnOptions(data.draw, train.seed, instruction.prompt, precision);
-  const source: SampleSource = drawn
-    ? await DrawnSamples.open(config.model, processor, drawn)
-    : new FileSamples(await encode(await readConversations(data.train!), 'reading'));
-  const close = async (): Promise<void> => {
-    cache?.close();
-    await source.close();
-  };
+  const { source, val, drawn, close } = await openSamples(config, processor, instruction, precision);
   try {
     const area = model.vision.mergeSize ** 2;
     const oneRow = backend.walksSegments(precision, model.text.headDim);
-    const choose = (tokens: number) => chooseBucket(source.sizes, tokens, train.row_tokens, area, oneRow);
+    const bucketFor = (sizes: readonly SampleSize[], tokens: number) =>
+      chooseBucket(sizes, tokens, train.row_tokens, area, oneRow);
+    const ofTraining = bucketFor(source.sizes, train.batch_tokens);
+    // Validation samples larger than all that train must fit as well, for their loss is told.
+    const larger = val?.samples.map(sizeOfSample).filter((size) => misfit(size, ofTraining) !== null) ?? [];
+    const choose = (tokens: number) => bucketFor([...source.sizes, ...larger], tokens);
     const bucket = choose(train.batch_tokens);
     const first = source.fit(bucket);
     const validation = val && fittingLabelled(val, bucket);
     const sizes = first.samples.map(sizeOfSample);
     const total = countSteps(sizes, bucket, { ...train, maxSteps: train.max_steps });
 
-    const isOpen = (name: string) => !config.freeze[towerOf(name)];
-    const trains = (name: string) => config.method === 'full' && isOpen(name);
-    await loadWeights(config.model, model, backend, (name) => (trains(name) ? 'f32' : precision));
-    const settings: LoraSettings = { ...config.lora, targetModules: config.lora.target_modules };
-    let lora: LoraSpec | null = null;
-    if (config.method === 'lora') {
-      const all = loraSpec(model, settings);
-      lora = { ...all, modules: new Set([...all.modules].filter(isOpen)) };
-      if (lora.modules.size === 0)
-        throw new InputError('lora.target_modules: every module they match is frozen; nothing would train.');
-      initLora(model, lora, train.seed, backend);
-    }
-    // An adapter that skips frozen towers names its modules in full, so that it loads as what it is.
-    const written: LoraSettings = lora
-      ? { ...settings, targetModules: exactTargets(settings, lora, loraSpec(model, settings)) }
-      : settings;
-    const trained = lora
-      ? loraParameters(model, lora).map((p) => p.name)
-      : parameters(model)
-          .map((p) => p.name)
-          .filter(isOpen);
-    if (trained.length === 0)
-      throw new InputError('freeze: vision, merger and text are all frozen; nothing would train. Open one of them.');
+    const states = new Set(trained);
+    await loadWeights(config.model, model, backend, (name) => (states.has(name) ? 'f32' : precision));
+    if (lora) initLora(model, lora, train.seed, backend);
     const wanted: TrainerOptions = {
       bucket,
       accumulate: train.accumulate,
@@ -161,11 +136,11 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
       precision,
       // Drawn images do not come again.
       keepFeatures: trained.every((name) => towerOf(name) === 'text')
-        ? keptFeatures(data.draw ? 0 : train.feature_cache, model, precision, sizes)
+        ? keptFeatures(drawn ? 0 : train.feature_cache, model, precision, sizes)
         : null,
       recompute: false,
     };
-    const scopeOptions = { precision, trained: new Set(trained) };
+    const scopeOptions = { precision, trained: states };
     const maxNewTokens = config.eval.max_new_tokens;
     const prompts = validation?.samples.map(promptOf).sort((a, b) => b.ids.length - a.ids.length);
     const fitting = fitMemory(backend, wanted, (o) => tracePrograms(backend, model, o), {
@@ -186,26 +161,64 @@ export async function setUp(config: RunConfig, { backend, precision }: OpenedBac
 
     // How a step fits its memory, and how many threads draw, may change when a run is resumed.
     const numeric = { ...train, recompute: undefined, memory_limit: undefined };
-    const { draw, block, passes } = drawn ?? {};
-    const identity = createHash('sha256')
-      .update(JSON.stringify([config.method, config.lora, config.freeze, config.image, numeric, instruction, total]))
-      .update(
-        JSON.stringify([
-          draw,
-          block,
-          passes,
-          formulasIn(draw?.formulas ?? []),
-          first.samples.map((s) => [s.name, Array.from(s.ids)]),
-        ]),
-      )
-      .digest('hex')
-      .slice(0, 16);
+    const drawing = drawn && { draw: drawn.draw, block: drawn.block, passes: drawn.passes };
+    const identity = await identityOf({
+      settings: [config.method, config.lora, config.freeze, config.image, numeric, instruction, total, drawing],
+      samples: first.samples,
+      formulas: formulasIn(drawn?.draw.formulas ?? []),
+      model: config.model,
+    });
     return {
       ...{ processor, instruction, source, first, validation, bucket, total, lora, written, trained },
       ...{ scopeOptions, maxNewTokens, fitting, identity, close },
     };
   } catch (error) {
     await close();
+    throw error;
+  }
+}
+
+/** The states that train: those of an adapter, as it is written too, or the weights that are not frozen. */
+function whatTrains({ method, lora, freeze }: RunConfig, model: Qwen2VLConfig) {
+  const isOpen = (name: string) => !freeze[towerOf(name)];
+  const settings: LoraSettings = { ...lora, targetModules: lora.target_modules };
+  if (method === 'full') {
+    const trained = parameters(model)
+      .map(({ name }) => name)
+      .filter(isOpen);
+    return { lora: null, written: settings, trained };
+  }
+  const all = loraSpec(model, settings);
+  const used: LoraSpec = { ...all, modules: new Set([...all.modules].filter(isOpen)) };
+  if (used.modules.size === 0)
+    throw new InputError('lora.target_modules: every module they match is frozen; nothing would train.');
+  // An adapter that skips frozen towers names its modules in full, so that it loads as what it is.
+  const isWhole = used.modules.size === all.modules.size;
+  const written: LoraSettings = isWhole ? settings : { ...settings, targetModules: [...used.modules] };
+  return { lora: used, written, trained: loraParameters(model, used).map(({ name }) => name) };
+}
+
+/** Samples to train on and to validate by, and what closes them. */
+async function openSamples(config: RunConfig, processor: Processor, instruction: Instruction, precision: Precision) {
+  const { data, train, eval: evaluation } = config;
+  const cache = await openCache(config, processor);
+  try {
+    const encode = (rows: readonly Conversation[], title: string): Promise<Encoded> =>
+      encodeRows(rows, processor, instruction, title, cache);
+    const valRows = data.val === undefined ? [] : (await readConversations(data.val)).slice(0, evaluation.count);
+    if (data.val !== undefined && valRows.length === 0) say(`${data.val} holds no samples: nothing will be evaluated`);
+    const val = valRows.length > 0 ? await encode(valRows, 'reading validation') : null;
+    const drawn = data.draw && drawnOptions(data.draw, train.seed, instruction.prompt, precision);
+    const source: SampleSource = drawn
+      ? await DrawnSamples.open(config.model, processor, drawn)
+      : new FileSamples(await encode(await readConversations(data.train!), 'reading'));
+    const close = async (): Promise<void> => {
+      cache?.close();
+      await source.close();
+    };
+    return { source, val, drawn, close };
+  } catch (error) {
+    cache?.close();
     throw error;
   }
 }
@@ -220,8 +233,4 @@ async function openCache({ data, model }: RunConfig, processor: Processor): Prom
     model,
     processor,
   });
-}
-
-function exactTargets(settings: LoraSettings, used: LoraSpec, all: LoraSpec): readonly string[] | string {
-  return used.modules.size === all.modules.size ? settings.targetModules : [...used.modules];
 }

@@ -3,7 +3,6 @@
 import type { Backend, Executable, Tensors } from '../backends/contract.ts';
 import { Graph } from '../graph/graph.ts';
 import type { Precision } from '../graph/types.ts';
-import { sizeOf } from '../graph/types.ts';
 import { type BatchTensors, type EncodedSample, packedInputs, packedTensors } from '../models/qwen2_vl/batch.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
@@ -117,7 +116,7 @@ export class Trainer {
       const type = backend.typeOf(name);
       for (const state of [momentState(name, 'm'), momentState(name, 'v'), gradState(name)])
         if (!backend.hasState(state) && (options.accumulate > 1 || state !== gradState(name)))
-          backend.setState(state, type, new Float32Array(sizeOf(type.shape)));
+          backend.clearState(state, type);
     }
     const { bucket, keepFeatures, precision } = options;
     const cache = { precision, keep: keepFeatures ?? 0, bucket };
@@ -138,7 +137,7 @@ export class Trainer {
     placements: readonly Placement[],
     weight: number,
     more: Tensors = {},
-  ): { result: Promise<Tensors>; runs: Promise<unknown>[] } {
+  ): Promise<Tensors> {
     const own = placements.map((p) => samples[p.sample] as EncodedSample);
     const features = this.features?.place(own);
     const placed = placements.map((p, i) => ({
@@ -148,8 +147,9 @@ export class Trainer {
     }));
     const bucket = lossBucket(this.config, this.options);
     const tensors = this.spare.pop() ?? packedTensors(this.config, bucket);
-    const result = program.run({ ...packedInputs(this.config, bucket, placed, weight, tensors), ...more });
-    return { result: result.finally(() => this.spare.push(tensors)), runs: features?.runs ?? [] };
+    const inputs = packedInputs(this.config, bucket, placed, weight, tensors);
+    const result = program.run({ ...inputs, ...more }).finally(() => this.spare.push(tensors));
+    return Promise.all([result, ...(features?.runs ?? [])]).then(([outputs]) => outputs);
   }
 
   /**
@@ -171,18 +171,14 @@ export class Trainer {
       c1: Float32Array.of(1 - beta1 ** number),
       c2: Float32Array.of(1 - beta2 ** number),
     };
-    const pending: Promise<unknown>[] = [];
     const results = micro.map((placements, i) => {
       const counters = { tick: Int32Array.of(tick + i), keep: Float32Array.of(i === 0 ? 0 : 1) };
-      const { result, runs } = this.run(this.micro, samples, placements, 1 / labelTokens, { ...scalars, ...counters });
-      pending.push(...runs);
-      return result;
+      return this.run(this.micro, samples, placements, 1 / labelTokens, { ...scalars, ...counters });
     });
-    const update = this.updater?.run(scalars);
-    const outs = await Promise.all(results);
-    await Promise.all(pending);
+    // All are waited for at once: a rejection that nobody waits for would end the process.
+    const [outs, updated] = await Promise.all([Promise.all(results), this.updater?.run(scalars)]);
     const loss = outs.reduce((sum, out) => sum + (out.loss![0] as number), 0);
-    const gradNorm = (update ? await update : outs[0]!).grad_norm![0] as number;
+    const gradNorm = (updated ?? outs[0]!).grad_norm![0] as number;
     if (!Number.isFinite(loss) || !Number.isFinite(gradNorm)) {
       const names = micro.flat().map((p) => (samples[p.sample] as EncodedSample).name);
       throw new RunError(
@@ -199,9 +195,7 @@ export class Trainer {
     let sum = 0;
     let tokens = 0;
     for (const placements of batches) {
-      const { result, runs } = this.run(this.evaluator, samples, placements, 1);
-      sum += (await result).loss![0] as number;
-      await Promise.all(runs);
+      sum += (await this.run(this.evaluator, samples, placements, 1)).loss![0] as number;
       tokens += placements.reduce((n, p) => n + labelsOf(samples[p.sample] as EncodedSample), 0);
     }
     return sum / Math.max(1, tokens);

@@ -104,6 +104,28 @@ describe('training data', () => {
     expect(lastJson(stdout)).toMatchObject({ steps: 1, dropped: 5 });
   });
 
+  it('validation samples may be larger than all that train', async () => {
+    const picture = (width: number, height: number) =>
+      sharp({ create: { width, height, channels: 3, background: 'white' } }).png();
+    await picture(56, 56).toFile(at('little.png'));
+    await picture(280, 56).toFile(at('large.png'));
+    await writeFile(at('larger.json'), JSON.stringify([entry(at('large.png'), 'x'.repeat(40)), entry(good(), 'x')]));
+    const run = await train('small', [entry(at('little.png'), 'x')], '--val-data', at('larger.json'), '--json');
+    const { code, stdout, stderr } = await texlensHere(...run);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('validation: 2 samples (0 dropped)');
+    expect(lastJson(stdout)).toMatchObject({ evaluation: { count: 2, loss: expect.any(Number) } });
+  });
+
+  it('a validation list without samples is told', async () => {
+    await writeFile(at('novel.json'), '[]');
+    const run = await train('unseen', [entry(good(), 'x')], '--val-data', at('novel.json'), '--json');
+    const { code, stdout, stderr } = await texlensHere(...run);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('novel.json holds no samples: nothing will be evaluated');
+    expect(lastJson(stdout)).toMatchObject({ steps: 1, evaluation: null });
+  });
+
   it('when none is left, nothing is trained', async () => {
     const long = 'x + '.repeat(200);
     const message = await fault(2, ...(await train('long', [entry(good(), long)])));

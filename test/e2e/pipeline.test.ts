@@ -222,6 +222,14 @@ describe('from nothing to LaTeX', () => {
     expect(stderr).toContain('another configuration');
   });
 
+  it('resuming on another base of the same words is refused', async () => {
+    expect((await texlensHere('init', '--out', at('other'), '--seed', '1')).code).toBe(0);
+    const resume = ['--output', at('killed'), '--resume', '--model', at('other')];
+    const { code, stderr } = await texlensHere('train', config, ...resume);
+    expect(code).toBe(2);
+    expect(stderr).toContain('another configuration, other data or another base model');
+  });
+
   it('a new run in the folder of another is refused, and deletes its checkpoints only when told to', async () => {
     const kept = (await readdir(at('killed', 'checkpoints'))).sort();
     const again = ['train', config, '--output', at('killed'), '--max-steps', '1'];

@@ -260,8 +260,10 @@ describe.each(CASES)('%s on %s', (name, on) => {
     await loadWeights(fixture.folder, fixture.config, backend);
   });
 
-  it('target modules that match nothing are refused', () => {
+  it('target modules that match nothing, or are no pattern, are refused', () => {
     expect(() => matchModules(fixture.config, ['q_proj', 'query'])).toThrow(/query/);
+    expect(() => matchModules(fixture.config, '.*query')).toThrow(/'.*query' match no linear layer/);
+    expect(() => matchModules(fixture.config, '(?P<x>q)_proj')).toThrow(/expected a regular expression/);
   });
 
   it.each(['greedy', 'lora_greedy'])('%s generation, three prompts of different lengths in one batch', async (key) => {

@@ -48,15 +48,15 @@ export interface LoraSettings {
 /** peft's rule: a list matches a whole name or a suffix after a dot, a string is a regular expression for the whole name. */
 export function matchModules(config: Qwen2VLConfig, targets: readonly string[] | string): Set<string> {
   const names = linearModules(config).map((m) => m.name);
-  const isHit =
-    typeof targets === 'string'
-      ? (name: string) =>
-          new RegExp(`^(?:${targets})$`).test(name) || new RegExp(`^(?:${targets})$`).test(nestedName(name))
-      : (name: string) => targets.some((t) => name === t || name.endsWith(`.${t}`) || nestedName(name) === t);
-  if (typeof targets !== 'string') {
-    const idle = targets.filter(
-      (t) => !names.some((name) => name === t || name.endsWith(`.${t}`) || nestedName(name) === t),
-    );
+  const isNamed = (name: string, target: string) =>
+    name === target || name.endsWith(`.${target}`) || nestedName(name) === target;
+  let isHit: (name: string) => boolean;
+  if (typeof targets === 'string') {
+    const pattern = patternOf(targets);
+    isHit = (name) => pattern.test(name) || pattern.test(nestedName(name));
+  } else {
+    isHit = (name) => targets.some((target) => isNamed(name, target));
+    const idle = targets.filter((target) => !names.some((name) => isNamed(name, target)));
     if (idle.length > 0)
       throw new InputError(
         `LoRA target modules that match no linear layer: ${idle.join(', ')}. Known names end in: ` +
@@ -67,6 +67,17 @@ export function matchModules(config: Qwen2VLConfig, targets: readonly string[] |
   if (hits.size === 0)
     throw new InputError(`LoRA target modules '${String(targets)}' match no linear layer of the model.`);
   return hits;
+}
+
+function patternOf(targets: string): RegExp {
+  try {
+    return new RegExp(`^(?:${targets})$`);
+  } catch (error) {
+    throw new InputError(
+      `LoRA target modules '${targets}': expected a regular expression that JavaScript reads too, or a list of names ` +
+        `(${messageOf(error)}).`,
+    );
+  }
 }
 
 export const loraSpec = (config: Qwen2VLConfig, settings: LoraSettings): LoraSpec => ({

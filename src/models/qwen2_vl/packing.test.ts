@@ -57,3 +57,33 @@ test('a batch of one row takes more samples, and none longer than a row would ha
   expect(pack(order, sizes, one).map((batch) => batch.length)).toEqual([6, 6]);
   expect(misfit({ tokens: 65, labels: 1, images: [] }, one)).toBe('65 tokens, more than the 48 of a row');
 });
+
+test('a bucket is chosen for any number of samples, and holds every one that its rows hold', () => {
+  const random = Random.from(6);
+  const sizes: SampleSize[] = Array.from({ length: 300_000 }, () => ({
+    tokens: 20 + random.int(100),
+    labels: 1 + random.int(20),
+    images: [4 * (1 + random.int(30))],
+  }));
+  const bucket = chooseBucket(sizes, 512, 100, 4);
+  expect(bucket).toMatchObject({ tokens: 500, row: 100, patchRow: 128 });
+  expect(sizes.filter((size) => size.tokens <= 100 && misfit(size, bucket) !== null)).toEqual([]);
+});
+
+test('a sample fits where its images fit the vision rows of a batch, and not by the sum of their patches', () => {
+  const fits = (images: number[]): boolean => misfit({ tokens: 1, labels: 1, images }, BUCKET) === null;
+  expect([[48, 48], [28, 24, 20, 24], [], [96], [32, 32, 32], [48, 48, 4]].map(fits)).toEqual([
+    ...[true, true, true],
+    ...[false, false, false],
+  ]);
+  expect(misfit({ tokens: 1, labels: 1, images: [32, 32, 32] }, BUCKET)).toBe(
+    'images of 32 + 32 + 32 patches, more than the 96 of a batch hold in rows of 48',
+  );
+  const random = Random.from(8);
+  for (let n = 0; n < 500; n++) {
+    const images = Array.from({ length: random.int(5) }, () => 4 * (1 + random.int(13)));
+    const alone = () => pack([0], [{ tokens: 1, labels: 1, images }], BUCKET);
+    if (fits(images)) expect(alone()).toHaveLength(1);
+    else expect(alone).toThrow('sample 0 does not fit: ');
+  }
+});

@@ -29,8 +29,38 @@ export function misfit(size: SampleSize, bucket: Bucket): string | null {
   const image = size.images.find((patches) => patches > bucket.patchRow);
   if (image !== undefined) return `an image of ${image} patches, more than the ${bucket.patchRow} of a vision row`;
   if (size.labels > bucket.labels) return `${size.labels} label tokens, more than the ${bucket.labels} of a batch`;
-  const all = size.images.reduce((sum, patches) => sum + patches, 0);
-  return all > bucket.patches ? `${all} patches, more than the ${bucket.patches} of a batch` : null;
+  if (new VisionRows(bucket).add(size.images)) return null;
+  return `images of ${size.images.join(' + ')} patches, more than the ${bucket.patches} of a batch hold in rows of ${bucket.patchRow}`;
+}
+
+/** First-fit of images over the vision rows of one run of the tower. */
+export class VisionRows {
+  private fill: readonly number[];
+
+  constructor(private readonly bucket: Pick<Bucket, 'patches' | 'patchRow'>) {
+    this.fill = new Array<number>(bucket.patches > 0 ? bucket.patches / bucket.patchRow : 0).fill(0);
+  }
+
+  /** The first patch of each image; null, and nothing has changed, where they do not all fit. */
+  add(images: readonly number[]): number[] | null {
+    const { patchRow } = this.bucket;
+    const fill = this.fill.slice();
+    const starts: number[] = [];
+    for (const patches of images) {
+      const at = fill.findIndex((used) => used + patches <= patchRow);
+      if (at < 0) return null;
+      starts.push(at * patchRow + fill[at]!);
+      fill[at]! += patches;
+    }
+    this.fill = fill;
+    return starts;
+  }
+
+  /** The end of the last image. */
+  get end(): number {
+    const last = this.fill.findLastIndex((used) => used > 0);
+    return last < 0 ? 0 : last * this.bucket.patchRow + this.fill[last]!;
+  }
 }
 
 /** First-fit over the rows of one open batch. */
@@ -38,31 +68,22 @@ class OpenBatch {
   readonly placements: Placement[] = [];
   private readonly rowFill: number[];
   private readonly rowSegments: number[];
-  private readonly patchFill: number[];
+  private readonly visionRows: VisionRows;
   private labels = 0;
 
   constructor(private readonly bucket: Bucket) {
     const rows = bucket.tokens / bucket.row;
     this.rowFill = new Array<number>(rows).fill(0);
     this.rowSegments = new Array<number>(rows).fill(0);
-    this.patchFill = new Array<number>(bucket.patches > 0 ? bucket.patches / bucket.patchRow : 0).fill(0);
+    this.visionRows = new VisionRows(bucket);
   }
 
   add(sample: number, size: SampleSize): boolean {
     const { bucket } = this;
     const row = this.rowFill.findIndex((fill) => fill + size.tokens <= bucket.row);
     if (row < 0 || this.labels + size.labels > bucket.labels) return false;
-    const fill = this.patchFill.slice();
-    const patchStarts: number[] = [];
-    for (const patches of size.images) {
-      const at = fill.findIndex((used) => used + patches <= bucket.patchRow);
-      if (at < 0) return false;
-      patchStarts.push(at * bucket.patchRow + fill[at]!);
-      fill[at]! += patches;
-    }
-    fill.forEach((used, i) => {
-      this.patchFill[i] = used;
-    });
+    const patchStarts = this.visionRows.add(size.images);
+    if (!patchStarts) return false;
     const start = row * bucket.row + this.rowFill[row]!;
     this.rowFill[row]! += size.tokens;
     this.labels += size.labels;
@@ -105,7 +126,10 @@ export function chooseBucket(
   oneRow = false,
 ): Bucket {
   const up = (n: number, multiple: number) => Math.ceil(n / multiple) * multiple;
-  const longest = Math.min(up(Math.max(...sizes.map((s) => s.tokens)), 16), rowTokens);
+  // Not Math.max(...), which takes no more arguments than the stack has room for.
+  const most = (of: readonly SampleSize[], f: (s: SampleSize) => number) => of.reduce((m, s) => Math.max(m, f(s)), 0);
+  const mostTokens = most(sizes, (s) => s.tokens);
+  const longest = Math.min(up(mostTokens, 16), rowTokens);
   const tokens = oneRow
     ? up(Math.max(batchTokens, longest), 64)
     : Math.max(1, Math.round(batchTokens / longest)) * longest;
@@ -118,18 +142,17 @@ export function chooseBucket(
       1,
       total((s) => s.tokens),
     );
-  const largest = Math.max(0, ...fitting.flatMap((s) => s.images));
+  const largest = most(fitting, (s) => Math.max(0, ...s.images));
   const ROOM = 1.05;
-  const most = (f: (s: SampleSize) => number) => Math.max(0, ...fitting.map(f));
   const labels = up(
     Math.max(
-      most((s) => s.labels),
+      most(fitting, (s) => s.labels),
       Math.min(tokens, total((s) => s.labels) * share * ROOM),
     ),
     16,
   );
   const patchRow = up(Math.max(largest, 1), 16 * mergeArea);
   const wanted = total((s) => s.images.reduce((a, b) => a + b, 0)) * share * ROOM;
-  const patches = largest === 0 ? 0 : up(Math.max(most((s) => s.images.length) * patchRow, wanted), patchRow);
+  const patches = largest === 0 ? 0 : up(Math.max(most(fitting, (s) => s.images.length) * patchRow, wanted), patchRow);
   return { tokens, ...row, patches, patchRow, labels };
 }

@@ -1,5 +1,5 @@
-// Which of a model's, an adapter's and a user's words on tidying counts.
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+// Which of a model's, an adapter's and a user's words on tidying counts, and that they are never passed over.
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -28,4 +28,12 @@ it('the bundled model tidies as it says; --no-tidy stops it', async () => {
 it('a model that says nothing takes pictures as they are, unless --tidy asks', async () => {
   expect(await tidying(untold)).toBeUndefined();
   expect(await tidying(untold, true)).toEqual({ em: 28 });
+});
+
+it('settings that are there and cannot be read are an error, not none', async () => {
+  const folder = join(untold, 'unreadable');
+  await cp(bundledModel(), folder, { recursive: true });
+  await rm(join(folder, 'texlens.json'));
+  await mkdir(join(folder, 'texlens.json'));
+  await expect(tidying(folder)).rejects.toThrow('texlens.json: cannot be read');
 });

@@ -1,8 +1,9 @@
 // What a model must know of its training to be used the same way: prompt, image sizing and whether pictures are tidied
 // before, stored beside its weights.
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { readOptional } from '../../formats/json_file.ts';
 import { InputError } from '../../shared/errors.ts';
 
 const size = z.int().positive();
@@ -27,7 +28,7 @@ export const saveTrainedSettings = (folder: string, settings: TrainedSettings): 
 
 /** The settings of a folder, or null when it holds none (an adapter or model from elsewhere). */
 export async function readTrainedSettings(folder: string): Promise<TrainedSettings | null> {
-  const text = await readFile(join(folder, FILE), 'utf8').catch(() => null);
+  const text = await readOptional(join(folder, FILE));
   if (text === null) return null;
   try {
     return Settings.parse(JSON.parse(text));
