@@ -11,7 +11,7 @@ import { initLora, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.t
 import { loadWeights } from '../models/qwen2_vl/load.ts';
 import { pack } from '../models/qwen2_vl/packing.ts';
 import { parameters } from '../models/qwen2_vl/parameters.ts';
-import { type Bucket, decode, prefill } from '../models/qwen2_vl/programs.ts';
+import { type Bucket, chooseFirst, decode, prefill } from '../models/qwen2_vl/programs.ts';
 import { Scope } from '../nn/scope.ts';
 import { sizeOfSample } from './dataset.ts';
 import { Trainer, type TrainerOptions, tracePrograms } from './trainer.ts';
@@ -66,9 +66,10 @@ test.each(['whole', 'as the CPU decomposes them'])('every program is well formed
       for (const graph of Object.values(programs) as (Graph | null)[]) if (graph) verify(graph);
     }
   const scope = () => new Scope(new Graph(decomposed), { precision: how === 'whole' ? 'bf16' : 'f32' });
-  const choice = { temperature: 0.7, topK: 5, topP: 0.9, repetitionPenalty: 1.1 };
+  const choice = { sampled: true, filtered: true, penalised: true };
   const cache = { batch: 2, length: 64 };
-  verify(prefill(scope(), fixture.config, { ...WHOLE, labels: 0 }, cache, 32, choice));
+  verify(prefill(scope(), fixture.config, { ...WHOLE, labels: 0 }, cache, 32));
+  verify(chooseFirst(new Graph(decomposed), fixture.config, cache.batch, choice));
   verify(decode(scope(), fixture.config, cache, choice));
 });
 
