@@ -69,6 +69,25 @@ describe('archive', () => {
     ]);
   });
 
+  it('takes the last of several entries of one name, as tar unpacks them, and loses no row for it', async () => {
+    const [labelled, , ...images] = entries();
+    const stale = { header: { name: 'set/img/0.png', size: 3 }, body: new Uint8Array([1, 2, 3]) };
+    await writeFile(at('appended.tar'), await packTar([labelled!, stale, ...images]));
+    await expectFour(await open(`archive:${at('appended.tar')}`));
+  });
+
+  it('finds names that another system spells with combining accents', async () => {
+    const table = 'file,latex\nimg/\u00e9.png,x\n';
+    await writeFile(
+      at('mac.tar'),
+      await packTar([
+        { header: { name: 'labels.csv', size: Buffer.byteLength(table) }, body: table },
+        { header: { name: 'img/e\u0301.png', size: 1 }, body: 'p' },
+      ]),
+    );
+    expect(await rowsOf(await open(`archive:${at('mac.tar')}`))).toMatchObject([{ text: 'x' }]);
+  });
+
   it('says what is wrong with an archive', async () => {
     const tar = await packTar(entries());
     await writeFile(at('cut.tar'), tar.subarray(0, 3000));

@@ -17,15 +17,17 @@ export async function open(
 ): Promise<Source> {
   const read = readerOf(path);
   const file = await inputFile(path, 'a .zip, .tar or .tar.gz archive of images and a labels file');
-  const names: string[] = [];
+  // Of a name that comes again the last entry counts, as when a tar that was appended to is unpacked.
+  const places = new Map<string, number>();
   const tables = new Map<string, string>();
+  let count = 0;
   for await (const entry of read(path, limits)) {
-    names.push(entry.name);
+    places.set(entry.name, count++);
     if (isTable(entry.name)) tables.set(entry.name, Buffer.from(await entry.read()).toString('utf8'));
   }
   const labels = chooseLabels(path, [...tables.keys()], null);
   const rows = parseLabels(`${path}:${labels}`, tables.get(labels)!, { image: imageColumn, text: textColumn });
-  const byEntry = rowsByEntry(rows, names, posix.dirname(labels));
+  const byEntry = rowsByEntry(rows, [...places.keys()], posix.dirname(labels));
   return {
     options: { path, imageColumn, textColumn },
     files: async () => [file],
@@ -37,7 +39,9 @@ export async function open(
           yield image === ''
             ? { where: `line ${line}`, unusable: 'no image path', detail: text }
             : { where: `line ${line}`, unusable: 'image not in the archive', detail: image };
+      let place = 0;
       for await (const entry of read(path, limits)) {
+        if (places.get(entry.name) !== place++) continue;
         const labelled = byEntry.get(entry.name) ?? [];
         const wanted = labelled.slice(Math.max(0, from - i));
         i += labelled.length;
@@ -64,13 +68,13 @@ function rowsByEntry(
   names: readonly string[],
   folder: string,
 ): Map<string | undefined, LabelRow[]> {
-  const known = new Map(names.map((name) => [posix.normalize(name), name]));
+  // Systems differ in how they compose accents, in names as in texts.
+  const plain = (name: string): string => posix.normalize(name).normalize('NFC');
+  const known = new Map(names.map((name) => [plain(name), name]));
   const found = new Map<string | undefined, LabelRow[]>();
   for (const row of rows) {
     const entry =
-      row.image === ''
-        ? undefined
-        : (known.get(posix.join(folder, row.image)) ?? known.get(posix.normalize(row.image)));
+      row.image === '' ? undefined : (known.get(plain(posix.join(folder, row.image))) ?? known.get(plain(row.image)));
     const own = found.get(entry);
     if (own) own.push(row);
     else found.set(entry, [row]);
