@@ -4,7 +4,7 @@
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { JsonValue } from '../formats/json_stream.ts';
-import { InputError } from '../shared/errors.ts';
+import { InputError, messageOf } from '../shared/errors.ts';
 import { type Columns, IMAGE_COLUMNS, TEXT_COLUMNS } from './conversation.ts';
 import { imageFiles, inputFile } from './input_file.ts';
 import type { Item, Source, SourceOptions } from './source.ts';
@@ -123,9 +123,14 @@ function imageRef(value: unknown, file: string): ImageRef {
   }
   if (typeof value !== 'string' || value === '')
     return { unusable: 'no image path', detail: JSON.stringify(value) ?? '' };
+  const detail = value.slice(0, 200);
+  if (/^https?:\/\//i.test(value)) return { unusable: 'image on the web', detail };
   const data = /^data:[^,]*?(;base64)?,(.*)$/s.exec(value);
-  if (data) return { image: data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!)) };
-  if (/^https?:\/\//i.test(value)) return { unusable: 'image on the web', detail: value.slice(0, 200) };
-  if (value.startsWith('file://')) return { image: fileURLToPath(value) };
+  try {
+    if (data) return { image: data[1] ? Buffer.from(data[2]!, 'base64') : Buffer.from(decodeURIComponent(data[2]!)) };
+    if (value.startsWith('file://')) return { image: fileURLToPath(value) };
+  } catch (error) {
+    return { unusable: 'broken image address', detail: `${detail} (${messageOf(error)})` };
+  }
   return { image: isAbsolute(value) ? value : join(dirname(file), value) };
 }

@@ -125,6 +125,9 @@ describe('json and jsonl', () => {
       { messages: turns, images: ['a.png'] },
       { conversations: [{ role: 'user', value: ['a.png', 'b.png'] }, turns[0]] },
       { image: null, text: 'x' },
+      { image: 'data:image/svg+xml,%E0%A4%A', text: 'x' },
+      { image: 'file://host/share/a.png', text: 'x' },
+      { image: 'file:///a%2Fb.png', text: 'x' },
     ];
     await writeFile(at('a.json'), JSON.stringify(entries));
     const rows = await rowsOf(await open(`json:${at('a.json')}`));
@@ -135,6 +138,9 @@ describe('json and jsonl', () => {
       'several answers',
       'several images',
       'no image path',
+      'broken image address',
+      'broken image address',
+      'broken image address',
     ]);
   });
 
