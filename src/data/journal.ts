@@ -1,5 +1,6 @@
 // The journal of finished rows: one JSON line a row, in the order of the rows, appended after their images are in place.
-// A process killed at any moment leaves whole lines and perhaps the beginning of one, which is cut off.
+// A process killed at any moment leaves whole lines and perhaps the beginning of one, which is cut off; after a loss of
+// power there may be bytes that nobody wrote, and what follows them is cut off too.
 import { appendFileSync, closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import type { Finished } from './inspect.ts';
 
@@ -20,7 +21,8 @@ export class Journal {
   replay(take: (row: Finished) => boolean): void {
     let kept = 0; // bytes
     for (const line of this.lines()) {
-      if (!take(JSON.parse(line.toString('utf8')) as Finished)) break;
+      const row = rowOf(line);
+      if (row === undefined || !take(row)) break;
       kept += line.length;
       this.length++;
     }
@@ -50,5 +52,13 @@ export class Journal {
       }
       rest = bytes.subarray(start);
     }
+  }
+}
+
+function rowOf(line: Buffer): Finished | undefined {
+  try {
+    return JSON.parse(line.toString('utf8')) as Finished;
+  } catch {
+    return undefined;
   }
 }
