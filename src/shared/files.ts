@@ -1,14 +1,17 @@
 // Writing files so that what is on disk is always whole.
 import { rename, rm, writeFile } from 'node:fs/promises';
 
-/** Writes a file whole or not at all; `staging` is where it grows. */
+let writes = 0;
+
+/** Writes a file whole or not at all; `staging` is where it grows, by default a name that no other write has. */
 export async function writeAtomically(
   file: string,
   text: string | Iterable<string>,
-  staging = `${file}.${process.pid}.tmp`,
+  staging = `${file}.${process.pid}.${writes++}.tmp`,
 ): Promise<void> {
   try {
-    await writeFile(staging, typeof text === 'string' ? text : inChunks(text));
+    // Flushed before it has its name, for a loss of power too (Node 20.9 knows no `flush` and goes without).
+    await writeFile(staging, typeof text === 'string' ? text : inChunks(text), { flush: true });
     await rename(staging, file);
   } catch (error) {
     await rm(staging, { force: true });
