@@ -126,7 +126,7 @@ export class RunReader {
   private metaText = '';
   private consoleEnd = 0;
   /** lines that could not be read, by file */
-  readonly damaged: Record<string, number> = {};
+  damaged: Readonly<Record<string, number>> = {};
 
   private constructor(
     readonly folder: string,
@@ -160,6 +160,7 @@ export class RunReader {
 
   private async read(): Promise<Change> {
     const meta = await readMeta(this.folder);
+    if (meta && meta.id !== this.current.id) this.forget();
     if (meta) this.current = meta;
     const text = JSON.stringify(this.current);
     const metaChanged = text !== this.metaText;
@@ -176,6 +177,15 @@ export class RunReader {
     const console = size !== this.consoleEnd;
     this.consoleEnd = size;
     return { meta: metaChanged, scalars, events, system, console };
+  }
+
+  /** Another run has taken the folder: all that was read is of the earlier one. */
+  private forget(): void {
+    for (const lines of [this.scalarLines, this.eventLines, this.systemLines]) lines.offset = 0;
+    for (const table of [this.scalars, this.systemTable]) table.rewind(-1);
+    this.eventList = [];
+    this.rewinds.length = 0;
+    this.damaged = {};
   }
 
   /** Calls back when something is new, looking every `intervalMs`; returns how to stop. */
@@ -283,7 +293,7 @@ export class RunReader {
     try {
       take();
     } catch {
-      this.damaged[file] = (this.damaged[file] ?? 0) + 1;
+      this.damaged = { ...this.damaged, [file]: (this.damaged[file] ?? 0) + 1 };
     }
   }
 
