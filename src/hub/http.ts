@@ -202,7 +202,7 @@ export class Client {
   }
 
   private close(host: string, waitMs: number): void {
-    const until = Date.now() + waitMs;
+    const until = performance.now() + waitMs;
     if (until <= (this.closedUntil.get(host) ?? 0)) return;
     this.closedUntil.set(host, until);
     if (waitMs >= 2000 && waitMs <= LONGEST_WAIT_MS)
@@ -210,7 +210,7 @@ export class Client {
   }
 
   private async waitFor(host: string): Promise<void> {
-    const waitMs = (this.closedUntil.get(host) ?? 0) - Date.now();
+    const waitMs = (this.closedUntil.get(host) ?? 0) - performance.now();
     if (waitMs > LONGEST_WAIT_MS) throw new Passing(`${host} answered 429 (too many requests)`, waitMs);
     if (waitMs > 0) await sleep(waitMs, undefined, { signal: this.signal });
   }

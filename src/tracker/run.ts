@@ -67,6 +67,7 @@ export class Run {
   private timer: NodeJS.Timeout | null = null;
   private stopCapture = (): void => {};
   private metaDirty = true;
+  /** by the clock that is never set */
   private metaWritten = 0;
   private metaWriting: Promise<void> = Promise.resolve();
   private ended = false;
@@ -234,8 +235,9 @@ export class Run {
     this.meta.endedAt = new Date().toISOString();
     const file = join(this.folder, FILES.run);
     try {
-      writeFileSync(`${file}.${process.pid}.tmp`, this.metaText());
-      renameSync(`${file}.${process.pid}.tmp`, file);
+      // Another name than that of a write under way, which may yet go on beside this one.
+      writeFileSync(`${file}.exit.tmp`, this.metaText());
+      renameSync(`${file}.exit.tmp`, file);
     } catch {
       // The reader finds the process gone: the run shows as crashed.
     }
@@ -300,7 +302,7 @@ export class Run {
 
   private async tick(): Promise<void> {
     await this.flushFiles();
-    const age = Date.now() - this.metaWritten;
+    const age = performance.now() - this.metaWritten;
     if (age > HEARTBEAT_MS || (this.metaDirty && age > META_MS)) await this.writeMeta();
     for (const outlet of this.outlets) outlet.deliver();
   }
@@ -317,11 +319,11 @@ export class Run {
   private writeMeta(): Promise<void> {
     this.metaWriting = this.metaWriting.then(async () => {
       this.metaDirty = false;
-      this.metaWritten = Date.now();
+      this.metaWritten = performance.now();
       this.meta.heartbeat = new Date().toISOString();
       for (const { name, place } of this.outlets) this.meta.exports[name] = place;
       const file = join(this.folder, FILES.run);
-      await writeAtomically(file, this.metaText()).catch((error: unknown) =>
+      await writeAtomically(file, this.metaText(), `${file}.${process.pid}.tmp`).catch((error: unknown) =>
         this.tell(`${file}: cannot be written (${messageOf(error)}); trying again as the run goes on`),
       );
     });

@@ -147,6 +147,38 @@ describe('a run', () => {
     expect(existsSync(at('again', 'adapter.bin'))).toBe(true);
   });
 
+  it('is read anew by who had the earlier one of its folder open', async () => {
+    const first = await record('anew');
+    for (let step = 1; step <= 9; step++) first.log({ loss: step }, step);
+    first.text('note', 'of the first', 1);
+    await first.finish();
+    const read = await openRun(at('anew'));
+    await said(async () => {
+      const second = await record('anew', { name: 'second' });
+      for (let step = 1; step <= 20; step++) second.log({ other: -step }, step);
+      await second.finish();
+    });
+    expect(await read.refresh()).toMatchObject({ meta: true, scalars: true });
+    expect(read.meta.name).toBe('second');
+    expect(read.keys()).toEqual(['other']);
+    expect(read.series(['other']).series[0]?.total).toBe(20);
+    expect(read.texts()).toEqual([]);
+    expect(read.damaged).toEqual({});
+  });
+
+  it('writes how it stands whatever happens to the clock', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    try {
+      const run = await record('clock');
+      vi.setSystemTime(Date.now() - 3_600_000);
+      run.log({ loss: 0.5 }, 7);
+      await vi.waitFor(async () => expect((await readMeta(at('clock')))?.step).toBe(7), 5000);
+      await run.finish();
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it('is written by one process at a time', async () => {
     const run = await record('busy');
     await expect(record('busy')).rejects.toThrow(`process ${process.pid}`);

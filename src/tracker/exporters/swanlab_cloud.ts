@@ -77,16 +77,16 @@ class SwanlabCloud implements Exporter {
 
   async write(items: readonly Item[]): Promise<void> {
     for (const item of items) this.take(item);
-    if (this.refused || Date.now() < this.nextSend) return;
-    this.nextSend = Date.now() + BATCH_EVERY_MS;
+    if (this.refused || performance.now() < this.nextSend) return;
+    this.nextSend = performance.now() + BATCH_EVERY_MS;
     try {
       await this.send();
-      if (Date.now() >= this.nextHeartbeat) {
-        this.nextHeartbeat = Date.now() + HEARTBEAT_MS;
+      if (performance.now() >= this.nextHeartbeat) {
+        this.nextHeartbeat = performance.now() + HEARTBEAT_MS;
         await this.api.heartbeat();
       }
     } catch (error) {
-      if (error instanceof Unreachable) this.nextSend = Date.now() + RETRY_MS;
+      if (error instanceof Unreachable) this.nextSend = performance.now() + RETRY_MS;
       throw error;
     }
   }
@@ -94,7 +94,7 @@ class SwanlabCloud implements Exporter {
   async finish(run: Readonly<RunFile>): Promise<readonly string[]> {
     const time = run.endedAt ?? new Date().toISOString();
     for (const [key, value] of endScalars(run)) this.point(key, run.step ?? 0, Date.parse(time), value);
-    const deadline = Date.now() + LAST_WAIT_MS;
+    const deadline = performance.now() + LAST_WAIT_MS;
     let fault = this.refused ? 'it refused the run' : '';
     while (!this.refused) {
       try {
@@ -104,7 +104,7 @@ class SwanlabCloud implements Exporter {
         break;
       } catch (error) {
         fault = messageOf(error);
-        if (!(error instanceof Unreachable) || !this.connected || Date.now() > deadline) break;
+        if (!(error instanceof Unreachable) || !this.connected || performance.now() > deadline) break;
         await new Promise((retry) => setTimeout(retry, LAST_RETRY_MS));
       }
     }
@@ -166,7 +166,7 @@ class SwanlabCloud implements Exporter {
       await this.api.profile('config', configOf(run));
       await this.api.profile('metadata', metadataOf(run));
       await this.api.heartbeat();
-      this.nextHeartbeat = Date.now() + HEARTBEAT_MS;
+      this.nextHeartbeat = performance.now() + HEARTBEAT_MS;
       this.connected = true;
     } catch (error) {
       // A refusal will not change; a server that is away may come back.
