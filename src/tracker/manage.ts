@@ -21,10 +21,18 @@ export async function readEdits(folder: string): Promise<Edits> {
   }
 }
 
+/** One edit after the other, for each begins with what the one before left. */
+let editing: Promise<void> = Promise.resolve();
+
 /** Changes what is given and leaves the rest. */
-export async function editRun(folder: string, edits: Edits): Promise<void> {
-  const text = JSON.stringify({ ...(await readEdits(folder)), ...Edits.parse(edits) });
-  await writeAtomically(join(folder, FILES.edits), text);
+export function editRun(folder: string, edits: Edits): Promise<void> {
+  const edit = async (): Promise<void> => {
+    const text = JSON.stringify({ ...(await readEdits(folder)), ...Edits.parse(edits) });
+    await writeAtomically(join(folder, FILES.edits), text);
+  };
+  const edited = editing.then(edit);
+  editing = edited.catch(() => {});
+  return edited;
 }
 
 /** What the tracker writes into a run's folder; run.json first, so that a removal cut short leaves no run. */
