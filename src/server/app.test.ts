@@ -145,6 +145,21 @@ describe('changing', () => {
     expect((await list()).find(({ name }) => name === 'second')).toMatchObject({ notes: 'better', tags: ['c'] });
   });
 
+  it('takes no body that no tags and notes could fill', async () => {
+    const large = await change('PATCH', `/api/runs/${ids.second}`, { notes: 'x'.repeat(2 ** 21) });
+    expect(large.status).toBe(413);
+  });
+
+  it('keeps both of two changes that come at once', async () => {
+    const path = `/api/runs/${ids.first}`;
+    const notes = 'n'.repeat(20_000);
+    for (let round = 0; round < 20; round++) {
+      const changes = [{ notes }, { tags: [`t${round}`] }].map((body) => change('PATCH', path, body));
+      expect((await Promise.all(changes)).map(({ status }) => status)).toEqual([200, 200]);
+      expect((await list()).find(({ name }) => name === 'first')).toMatchObject({ notes, tags: [`t${round}`] });
+    }
+  });
+
   it('refuses what is no tag or note', async () => {
     for (const body of [{ name: 'x' }, { tags: 'a' }, { tags: [''] }, { notes: 7 }, []])
       expect((await change('PATCH', `/api/runs/${ids.second}`, body)).status).toBe(400);
@@ -163,6 +178,25 @@ describe('changing', () => {
     expect(response.status).toBe(409);
     expect(((await response.json()) as { error: string }).error).toMatch(/still being written/);
     await run.finish();
+  });
+
+  it('does not delete a run that was taken up again since the runs were listed', async () => {
+    const folder = join(root, 'resumed');
+    const options = { folder, captureConsole: false, systemEverySeconds: 0 };
+    await (await createRun(options)).finish();
+    const slow = createApp({ root, access: { host: '127.0.0.1' }, intervalMs: 60_000 });
+    const ask = (method: string, path: string) =>
+      slow.fetch(
+        new Request(`${ORIGIN}${path}`, {
+          method,
+          headers: { host: '127.0.0.1:6360', origin: ORIGIN, 'content-type': 'application/json' },
+        }),
+      );
+    await ask('GET', '/api/runs');
+    const run = await createRun({ ...options, resume: 0 });
+    expect((await ask('DELETE', `/api/runs/${run.record.id}`)).status).toBe(409);
+    await run.finish();
+    await rm(folder, { recursive: true });
   });
 
   it('takes changes from its own page alone, as JSON alone', async () => {

@@ -1,5 +1,6 @@
 // The dashboard's server: its checks, its endpoints and the page. `Api` is all that web/ knows of it.
 import { Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { HTTPException } from 'hono/http-exception';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { consoleLines } from './endpoints/console.ts';
@@ -23,6 +24,9 @@ export interface AppOptions {
   readonly intervalMs?: number;
 }
 
+/** The longest tags and notes are a tenth of it. */
+const BODY_BYTES = 2 ** 20;
+
 const api = (library: Library, intervalMs: number) =>
   new Hono()
     .route('/', runs(library))
@@ -41,6 +45,7 @@ export type Api = ReturnType<typeof api>;
 export function createApp({ root, access, intervalMs = 1000 }: AppOptions): { fetch: Hono['fetch'] } {
   return new Hono()
     .use(headers, hostCheck(access), tokenCheck(access), changeCheck)
+    .use(bodyLimit({ maxSize: BODY_BYTES, onError: (context) => refuse(context, 413, 'the body is too large') }))
     .route('/api', api(new Library(root, intervalMs), intervalMs))
     .use(staticFiles('index.html'))
     .notFound((context) => refuse(context, 404, `nothing is at ${context.req.path}`))

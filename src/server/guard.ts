@@ -131,6 +131,6 @@ export const originCheck: MiddlewareHandler = async (context, next) => {
 const refusal = (status: 401 | 403 | 415, message: string): HTTPException => new HTTPException(status, { message });
 
 /** The shape of every refusal and fault of the dashboard. */
-export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 409 | 415 | 500, message: string) {
+export function refuse(context: Context, status: 400 | 401 | 403 | 404 | 409 | 413 | 415 | 500, message: string) {
   return context.json({ error: message }, status);
 }
