@@ -101,6 +101,21 @@ it('takes the samples that some run misread, by their mean edit distance', () =>
   ]);
 });
 
+it('takes a sample that stands twice in a run as two, each with what the other runs made of it', () => {
+  const twice = (name: string, ...predictions: string[]): ReportRun =>
+    run(
+      name,
+      predictions.map((prediction) => ({ truth: 'a+b', prediction })),
+    );
+  const read = misreadSamples([twice('first', 'a', 'a+c'), twice('second', 'b', 'a+b')]).map(({ readings }) =>
+    readings.map((reading) => `${reading.run}: ${reading.grade.pair.prediction}`),
+  );
+  expect(read).toEqual([
+    ['first: a', 'second: b'],
+    ['first: a+c', 'second: a+b'],
+  ]);
+});
+
 it('marks what a longest common subsequence leaves out', () => {
   const marked = markDifferences(['a', 'b', 'c', 'd'], ['b', 'x', 'd', 'e']);
   const shown = (list: readonly { token: string; differs: boolean }[]): string =>

@@ -1,4 +1,5 @@
 // The worst cases of a report: the image beside truth and predictions, drawn by KaTeX and as tokens.
+import { messageOf } from '../shared/errors.ts';
 import { type Marked, markDifferences } from './diff.ts';
 import { Html, html } from './html.ts';
 import { renderFormula } from './katex.ts';
@@ -27,8 +28,13 @@ export interface Misread extends Omit<ReadSample, 'grade'> {
 export function misreadSamples(runs: readonly NamedRun[]): Misread[] {
   const found = new Map<string, Misread & { readings: { run: string; grade: Grade }[] }>();
   for (const run of runs) {
+    const times = new Map<string, number>();
     for (const { name, images, grade } of run.samples) {
-      const key = JSON.stringify([images.length > 0 ? images : name, grade.pair.truth]);
+      const same = JSON.stringify([images.length > 0 ? images : name, grade.pair.truth]);
+      // What stands twice in a run is two samples, here as in its scores.
+      const time = times.get(same) ?? 0;
+      times.set(same, time + 1);
+      const key = `${same}${time}`;
       const sample = found.get(key) ?? { name, images, readings: [] };
       found.set(key, sample);
       sample.readings.push({ run: run.name, grade });
@@ -43,9 +49,7 @@ export function misreadSamples(runs: readonly NamedRun[]): Misread[] {
 
 export async function caseCard({ name, images, readings }: Misread): Promise<Html> {
   const { tokens, pair } = readings[0]!.grade;
-  const pictures = (await Promise.all(images.map(imageUri))).map(
-    (uri) => html`<img src="${uri}" alt="the image that was read">`,
-  );
+  const pictures = await Promise.all(images.map(picture));
   const distances = readings.map(({ grade }) => grade.editDistance.toFixed(3)).join(', ');
   const predictions = readings.map(({ run, grade }) => {
     const marked = markDifferences(grade.tokens.truth, grade.tokens.prediction).prediction;
@@ -59,6 +63,15 @@ export async function caseCard({ name, images, readings }: Misread): Promise<Htm
   return html`<section class="card case"><header><span>${name}</span><span>edit distance ${distances}</span></header>
 <div class="sides"><div class="side"><h3>Image</h3><div class="picture image">${pictures}</div></div>
 ${side('truth', 'Truth', pair.truth, truth)}${predictions}</div></section>`;
+}
+
+/** The image, or why there is none: a page of scores does not fail for it. */
+async function picture(file: string): Promise<Html> {
+  try {
+    return html`<img src="${await imageUri(file)}" alt="the image that was read">`;
+  } catch (error) {
+    return html`<span class="none">${messageOf(error)}</span>`;
+  }
 }
 
 function side(kind: 'truth' | 'prediction', title: string, formula: string, tokens: readonly Marked[]): Html {
