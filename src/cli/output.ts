@@ -48,6 +48,9 @@ export function sayTable(rows: readonly (readonly Cell[])[], options: TableOptio
   if (rows.length > 0) say(formatTable(rows, options));
 }
 
+/** Text of others (runs, data, models) for a terminal: without the controls that could move its cursor or worse. */
+export const clean = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ');
+
 const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\u3000-\u303f\uff01-\uff60]/u;
 
 /** Terminal columns: East Asian characters take two. */

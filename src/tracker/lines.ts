@@ -64,7 +64,7 @@ export async function sliceLines(
     const end = bytes.lastIndexOf(NEWLINE) + 1 || (bytesRead === limit ? limit : 0);
     const begin = fromByte === undefined && start > 0 ? bytes.indexOf(NEWLINE) + 1 : 0;
     const lines = bytes.toString('utf8', Math.min(begin, end), end).split('\n').slice(0, -1);
-    return { lines: tail === undefined ? lines : lines.slice(-tail), nextByte: start + end };
+    return { lines: tail === undefined ? lines : lines.slice(Math.max(0, lines.length - tail)), nextByte: start + end };
   } finally {
     await handle.close();
   }

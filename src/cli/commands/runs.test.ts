@@ -84,6 +84,16 @@ describe('list, show and compare', () => {
     expect((await runs('show', 'second')).stderr).toMatch(/^train\/loss +0\.666667 +0\.666667 +2 +3$/m);
   });
 
+  it('show as many printed lines as asked, none too', async () => {
+    const folder = join(root, 'first');
+    const line = (text: string): string => `${JSON.stringify({ time: 1, level: 'out', line: text })}\n`;
+    await writeFile(join(folder, 'console.jsonl'), ['one', 'two', 'three'].map(line).join(''));
+    expect((await runs('show', 'first')).stderr).toMatch(/\| one\n\| two\n\| three/);
+    expect((await runs('show', 'first', '--log', '2')).stderr).toMatch(/(?<!one\n)\| two\n\| three/);
+    expect((await runs('show', 'first', '--log', '0')).stderr).not.toContain('| ');
+    for (const n of ['many', '-1', '1.5']) expect((await runs('show', 'first', '--log', n)).code).toBe(2);
+  });
+
   it('compare settings that differ, and values', async () => {
     const { json, stderr } = await runs('compare', 'first', 'second', '--json');
     expect(json).toMatchObject({
@@ -144,7 +154,9 @@ describe('delete', () => {
     expect(existsSync(join(root, 'first', 'run.json'))).toBe(false);
     expect(existsSync(join(root, 'first', 'tensorboard'))).toBe(false);
     expect(existsSync(join(root, 'first', 'adapter'))).toBe(true);
-    await runs('delete', 'second', '--yes', '--models');
+    // Named twice, by its path and its name, it is one.
+    const twice = await runs('delete', 'group/second', 'second', '--yes', '--models', '--json');
+    expect(twice.json).toEqual({ deleted: ['group/second'], models: true });
     expect(existsSync(join(root, 'group', 'second'))).toBe(false);
   });
 

@@ -13,7 +13,8 @@ import { EXPORTER_NAMES, type ExporterName } from '../../tracker/exporters/index
 import { deleteRecords, RECORDS } from '../../tracker/manage.ts';
 import { listRuns, openRun, type RunEntry, type RunReader, readMeta } from '../../tracker/reader.ts';
 import { type ConsoleLine, FILES } from '../../tracker/schema.ts';
-import { type Cell, printJson, sayTable, withJsonOption } from '../output.ts';
+import { whole } from '../numbers.ts';
+import { type Cell, clean, printJson, sayTable, withJsonOption } from '../output.ts';
 
 interface Flags extends ExportSettings {
   root: string;
@@ -41,7 +42,7 @@ Examples:
   verb('list', 'every run, the newest first').action(list);
   verb('show', 'one run: settings, last values, evaluations, end of its log')
     .argument('<run>', RUN)
-    .option('--log <n>', 'printed lines to show', Number, 10)
+    .option('--log <n>', 'printed lines to show', whole, 10)
     .action(show);
   verb('compare', 'runs side by side: where their settings differ, and their last values')
     .argument('<runs...>', RUN)
@@ -195,7 +196,8 @@ async function exportOne(name: string, flags: Flags & { format: string; out?: st
 }
 
 async function remove(names: string[], flags: Flags & { models?: boolean; yes?: boolean }): Promise<void> {
-  const entries = await Promise.all(names.map((name) => find(name, flags.root)));
+  const found = await Promise.all(names.map((name) => find(name, flags.root)));
+  const entries = [...new Map(found.map((entry) => [entry.folder, entry])).values()];
   const running = entries.find(({ meta }) => meta.status === 'running');
   if (running)
     throw new InputError(
@@ -297,6 +299,3 @@ function flatten(config: Readonly<Record<string, unknown>>, prefix = ''): [key: 
 
 const number = (value: number | string | undefined): string =>
   typeof value === 'number' ? String(Number(value.toPrecision(6))) : (value ?? '');
-
-/** Text of a run, for a terminal: without the controls that could move its cursor or worse. */
-const clean = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ');
