@@ -58,6 +58,23 @@ it('takes columns of any name', async () => {
   expect(lastJson(stdout)).toMatchObject({ count: 1, exactMatch: 1, boxMatch: 1 });
 });
 
+it('scores and reports in spite of a picture that is none, and says so in its place', async () => {
+  await writeFile(at('pictures.csv'), 'image,truth,prediction\nlabels.png,x,y\n');
+  await writeFile(at('labels.png'), 'no picture');
+  const report = at('pictures.html');
+  const { code, stdout } = await texlensHere('score', at('pictures.csv'), '--report', report, '--json');
+  expect(code).toBe(0);
+  expect(lastJson(stdout)).toMatchObject({ count: 1, exactMatch: 0 });
+  expect(await readFile(report, 'utf8')).toMatch(/labels\.png: cannot be shown/);
+});
+
+it('tells predictions to the terminal as text alone', async () => {
+  await writeFile(at('escapes.jsonl'), `${JSON.stringify({ gt: 'x', pred: '\u001b]0;title\u0007\u001b[2Jx' })}\n`);
+  const { stderr } = await texlensHere('score', at('escapes.jsonl'));
+  expect(stderr).toContain('prediction');
+  expect(stderr).not.toContain('\u001b');
+});
+
 it.each([
   ['other.tsv', 'no column truth, gt, ground_truth; it has wanted, read. Name one with --truth-column.'],
   ['empty.csv', 'has no rows'],

@@ -7,7 +7,7 @@ import type { ReportRun } from '../eval/report.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
 import { whole } from './numbers.ts';
-import { printJson, sayTable } from './output.ts';
+import { clean, printJson, sayTable } from './output.ts';
 
 export interface ScoreFlags {
   readonly show: number;
@@ -57,7 +57,7 @@ function showPredictions(runs: readonly ReportRun[], count: number): void {
   for (const run of runs) {
     if (runs.length > 1 && count > 0) say(`\n${run.name}`);
     for (const { grade } of run.samples.slice(0, count))
-      say(`\ntruth      ${grade.pair.truth}\nprediction ${grade.pair.prediction}`);
+      say(`\ntruth      ${clean(grade.pair.truth)}\nprediction ${clean(grade.pair.prediction)}`);
   }
 }
 

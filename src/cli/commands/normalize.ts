@@ -4,7 +4,7 @@ import { InputError } from '../../shared/errors.ts';
 import { writeAtomically } from '../../shared/files.ts';
 import { say } from '../../shared/log.ts';
 import { whole } from '../numbers.ts';
-import { printJson, sayTable, withJsonOption } from '../output.ts';
+import { clean, printJson, sayTable, withJsonOption } from '../output.ts';
 
 interface Flags {
   out?: string;
@@ -73,7 +73,7 @@ Examples:
         `${sources.length} formulas: ${kept.length} written, ${heldOut.length} held out; ${respelled} were spelled otherwise`,
       );
       sayTable(
-        [...dropped].map(([reason, { count, first }]) => [reason, count, first.slice(0, 80)]),
+        [...dropped].map(([reason, { count, first }]) => [reason, count, clean(first.slice(0, 80))]),
         { head: ['left out', 'formulas', 'the first'], right: [1] },
       );
       if (flags.json)
