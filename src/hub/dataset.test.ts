@@ -164,6 +164,17 @@ it('pages through a large data set of ModelScope under its number', async () => 
   expect(trees.map(({ url }) => /PageNumber=(\d)/.exec(url)?.[1])).toEqual(['1', '2', '3']);
 });
 
+it('takes no part of a data set for the whole offline', async () => {
+  server.add({ kind: 'dataset', id: ID, files: { 'train_a.csv': 'a', 'train_b.csv': noise(900, 2) } });
+  server.datasetSize = (bytes) => (bytes > 1 ? bytes + 1 : 1);
+  await expect(downloadDataset(request('modelscope'), hooks)).rejects.toThrow(/train_b\.csv: .*3 times in a row/);
+  const offline = () => downloadDataset(request('modelscope', { offline: true }), hooks);
+  await expect(offline()).rejects.toThrow(/offline, and its fetch into .* was not finished/);
+  server.datasetSize = () => 0;
+  await downloadDataset(request('modelscope'), hooks);
+  expect((await offline()).files).toHaveLength(2);
+});
+
 describe('without a sum to check against', () => {
   const path = 'full/train-00001-of-00002.parquet';
   const big = { ...files, [path]: noise(900_000, 5) };

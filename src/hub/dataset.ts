@@ -4,7 +4,7 @@ import { join, relative, resolve, sep } from 'node:path';
 import { InputError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
 import { chooseConfig, type DatasetConfig, datasetConfigs, declaredRows, filesOfConfig } from './dataset_configs.ts';
-import { type FetchOptions, rootsOf } from './fetch.ts';
+import { type FetchOptions, isCut, rootsOf } from './fetch.ts';
 import { findFolder, plainSpot, spotFor } from './layout.ts';
 import { listRepo } from './listing.ts';
 import { locked } from './lock.ts';
@@ -104,6 +104,8 @@ async function offlineDataset(request: DatasetRequest, name: string, folder: str
   const again = 'fetch it once with a network';
   const partial = paths.find((path) => path.endsWith(PARTIAL));
   if (paths.length === 0) throw new InputError(`${name}: offline, and it is not in ${folder}; ${again}.`);
+  if (await isCut(parseRepoName(name), request, folder))
+    throw new InputError(`${name}: offline, and its fetch into ${folder} was not finished; ${again}.`);
   if (partial !== undefined) throw new InputError(`${name}: offline, and ${partial} is not whole; ${again}.`);
   const text = await readFile(join(folder, README), 'utf8').catch(() => undefined);
   const { configs, subset, chosen, declared } = choose(request, name, text, paths);

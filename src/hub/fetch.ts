@@ -1,5 +1,5 @@
 // Fetches a model's files from a hub: `texlens fetch`, and the first use of a model by its name.
-import { stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { InputError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
@@ -78,10 +78,15 @@ export async function findModel(
   const roots = rootsOf(options, cache);
   const folder = options.out === undefined ? await findFolder(repo, 'model', roots) : resolve(options.out);
   if (folder === undefined) return { missing: `it is not in ${roots.cacheDir ?? roots.cache}` };
-  const root = repo.hub === 'hf' && options.out === undefined ? join(folder, '..', '..') : folder;
-  if (await isUnfinished(root, folder)) return { missing: `its fetch into ${folder} was not finished` };
+  if (await isCut(repo, options, folder)) return { missing: `its fetch into ${folder} was not finished` };
   const missing = await missingFiles(folder, options.contents);
   return missing.length === 0 ? { folder } : { missing: `${folder} lacks ${missing.join(', ')}` };
+}
+
+/** Whether a fetch into a repository's folder was begun and not finished. */
+export function isCut({ hub }: RepoName, { out }: FetchOptions, folder: string): Promise<boolean> {
+  const root = hub === 'hf' && out === undefined ? join(folder, '..', '..') : folder;
+  return isUnfinished(root, folder);
 }
 
 export function rootsOf({ cacheDir }: FetchOptions, cache: string): Roots {
@@ -90,7 +95,6 @@ export function rootsOf({ cacheDir }: FetchOptions, cache: string): Roots {
 
 /** The number and size of the files that a fetch would have brought. */
 async function measure(folder: string): Promise<{ files: number; bytes: number }> {
-  const { readdir } = await import('node:fs/promises');
   const names = await readdir(folder);
   const files = modelFiles(
     folder,
