@@ -1,5 +1,6 @@
 // The demonstration: teaches the bundled model one person's hand, by sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +10,7 @@ import { prepareData } from '../data/prepare.ts';
 import { editDistance } from '../eval/distance.ts';
 import type { Scores } from '../eval/metrics.ts';
 import { bundledModel } from '../models/bundled.ts';
-import { RunError } from '../shared/errors.ts';
+import { InputError, RunError } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
 import { runTraining } from '../train/run.ts';
@@ -58,6 +59,9 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
   const model = bundledModel();
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
+  // An earlier demonstration left its data too; a run without them is somebody's own, and is to be replaced below.
+  if (existsSync(run) && !existsSync(data))
+    throw new InputError(`--out ${options.out}: ${run} is there and not of a demonstration; choose another folder.`);
 
   step(`1. ${options.train + options.heldOut} sums in one person's hand → ${data}`);
   const heldOut = await prepare(options, data);

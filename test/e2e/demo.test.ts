@@ -1,6 +1,6 @@
 // The demonstration in little, through the built command line: it learns, keeps its held-out formulas apart and leaves
 // everything in its folder.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -9,6 +9,17 @@ import { readConversations } from '../../src/data/conversation.ts';
 import type { DemoReport } from '../../src/demo/demo.ts';
 import type { Prediction } from '../../src/demo/picture.ts';
 import { lastJson, texlens } from './cli.ts';
+
+it('leaves a folder alone that holds a run of somebody’s own', async () => {
+  const home = await mkdtemp(join(tmpdir(), 'texlens-demo-'));
+  await mkdir(join(home, 'run'));
+  await writeFile(join(home, 'run', 'adapter.safetensors'), 'mine');
+  const { code, stderr } = await texlens('demo', '--quick', '--out', home);
+  expect(code).toBe(2);
+  expect(stderr).toContain(join(home, 'run'));
+  expect(await readFile(join(home, 'run', 'adapter.safetensors'), 'utf8')).toBe('mine');
+  await rm(home, { recursive: true });
+});
 
 describe('demo --quick', () => {
   let home: string;
