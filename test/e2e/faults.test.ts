@@ -59,6 +59,15 @@ describe('images', () => {
     expect(lines.at(-1)).toMatchObject({ image: good(), latex: expect.any(String) });
   });
 
+  it('many are read stretch by stretch, not all opened before the first is told', async () => {
+    const images = [...new Array<string>(20).fill(good()), at('cut.png')];
+    const read = await texlensHere('predict', ...images, '--model', at('base'), ...few, '--batch', '1', '--json');
+    expect(read.code).toBe(2);
+    const lines = jsonLines(read.stdout);
+    expect(lines).toHaveLength(21);
+    expect(lines.findIndex((line) => 'error' in line)).toBeGreaterThan(0);
+  });
+
   it('a path where nothing is', async () => {
     expect(await fault(2, 'predict', at('absent.png'), '--model', at('base'))).toContain('absent.png: no image there');
   });

@@ -117,9 +117,6 @@ export function command(): Command {
         secondLook,
       };
       const single = flags.together === true || sources.length === 1;
-      const prompts = flags.together
-        ? [await imagePrompt(model, sources, sources.join(', '))]
-        : await readImages(model, sources, flags.json === true);
       const spelled = (text: string): string => reader.spell(text, flags.spelling);
       const print = (image: string, reading: Reading): void => {
         const text = spelled(reading.text);
@@ -128,19 +125,37 @@ export function command(): Command {
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];
       const terminal = terminals.find((stream) => stream.isTTY);
-      const [only] = prompts;
-      if (only && single && terminal) {
-        const { reading, streamed } = await stream(generator, tokenizer, only, options, terminal);
-        const isPrinted = terminal === process.stdout && spelled(reading.text) === streamed;
-        if (!isPrinted) {
-          if (terminal === process.stdout) erase(streamed, terminal);
-          print(only.name, reading);
-        }
-      } else
-        for await (const { index, reading } of readEach(generator, tokenizer, prompts, options))
-          print(prompts[index]!.name, reading);
-      if (prompts.length < sources.length && !flags.together) process.exitCode = 2;
+      let opened = 0;
+      for await (const prompts of inStretches(model, sources, flags)) {
+        opened += prompts.length;
+        const [only] = prompts;
+        if (only && single && terminal) {
+          const { reading, streamed } = await stream(generator, tokenizer, only, options, terminal);
+          const isPrinted = terminal === process.stdout && spelled(reading.text) === streamed;
+          if (!isPrinted) {
+            if (terminal === process.stdout) erase(streamed, terminal);
+            print(only.name, reading);
+          }
+        } else
+          for await (const { index, reading } of readEach(generator, tokenizer, prompts, options))
+            print(prompts[index]!.name, reading);
+      }
+      if (opened < sources.length && !flags.together) process.exitCode = 2;
     });
+}
+
+/** Batches whose images are open at once: among so many those of alike lengths are found, and they fit in memory. */
+const STRETCH = 16;
+
+async function* inStretches(
+  model: LoadedModel,
+  sources: readonly string[],
+  { together, batch, json = false }: Flags,
+): AsyncGenerator<EncodedSample[]> {
+  if (together) yield [await imagePrompt(model, sources, sources.join(', '))];
+  else
+    for (let start = 0; start < sources.length; start += STRETCH * batch)
+      yield await readImages(model, sources.slice(start, start + STRETCH * batch), json);
 }
 
 /** The images that can be read; the others are told, and keep none from being read. */
