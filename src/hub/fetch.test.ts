@@ -85,6 +85,17 @@ describe.each(['hf', 'modelscope'] as const)('fetchModel from %s', (hub) => {
     await expectModel(folder);
   });
 
+  it('is not taken for complete where the index of its shards is cut', async () => {
+    const { folder } = await fetching(NAME[hub]);
+    await writeFile(join(folder, 'model.safetensors.index.json'), '{"weight_map": {');
+    const env = scene.server.env(scene.home);
+    await expect(resolveModel(NAME[hub], { env, offline: true })).rejects.toThrow(
+      /lacks model\.safetensors\.index\.json/,
+    );
+    expect(await resolveModel(NAME[hub], { env, progress: () => {} })).toBe(folder);
+    await expectModel(folder);
+  });
+
   it('takes new content of a branch', async () => {
     await fetching(NAME[hub]);
     const files = { ...FILES, 'config.json': '{"new":1}' };

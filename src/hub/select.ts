@@ -46,9 +46,20 @@ export async function missingFiles(folder: string, contents: Contents = 'model')
   const needed = contents === 'adapter' ? ADAPTER : ['config.json', 'tokenizer.json'];
   const missing = needed.filter((name) => !names.has(name));
   if (contents === 'model' && names.has(INDEX)) {
-    const index = JSON.parse(await readFile(join(folder, INDEX), 'utf8')) as { weight_map?: Record<string, string> };
-    for (const shard of new Set(Object.values(index.weight_map ?? {}))) if (!names.has(shard)) missing.push(shard);
+    const shards = await shardsOf(join(folder, INDEX));
+    if (shards === undefined) missing.push(INDEX);
+    for (const shard of new Set(shards)) if (!names.has(shard)) missing.push(shard);
   } else if (contents === 'model' && ![...names].some((name) => name.endsWith('.safetensors')))
     missing.push('model.safetensors');
   return [...new Set([...missing, ...partial])];
+}
+
+/** The shards that an index names; undefined where it cannot be read, cut short by whoever wrote it. */
+async function shardsOf(index: string): Promise<string[] | undefined> {
+  try {
+    const { weight_map = {} } = JSON.parse(await readFile(index, 'utf8')) as { weight_map?: Record<string, string> };
+    return Object.values(weight_map);
+  } catch {
+    return undefined;
+  }
 }
