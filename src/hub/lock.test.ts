@@ -1,6 +1,6 @@
 // One fetch of a folder at a time; a lock left by a process that is gone holds nobody up.
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,4 +54,9 @@ it('knows what was begun and not finished', async () => {
   expect([await isUnfinished(root, 'a'), await isUnfinished(root, 'b')]).toEqual([true, false]);
   await locked(root, 'a', say, async () => {});
   expect(await isUnfinished(root, 'a')).toBe(false);
+});
+
+it('says so where the lock can be neither made nor read, and does not wait for ever', async () => {
+  await mkdir(join(root, '.texlens-fetching'));
+  await expect(locked(root, 'a', say, async () => {})).rejects.toThrow(/cannot be written to.*--cache-dir/);
 });

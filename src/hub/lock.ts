@@ -26,10 +26,13 @@ export async function locked<T>(
   say: (line: string) => void,
   task: () => Promise<T>,
 ): Promise<T> {
-  await mkdir(root, { recursive: true }).catch((error: unknown) => {
-    throw new RunError(`${root}: cannot be made (${messageOf(error)}); choose another folder by --out or --cache-dir.`);
-  });
-  const lock = await take(join(root, NAME), folder, say);
+  const lock = await mkdir(root, { recursive: true })
+    .then(() => take(join(root, NAME), folder, say))
+    .catch((error: unknown) => {
+      throw new RunError(
+        `${root}: cannot be written to (${messageOf(error)}); choose another folder by --out or --cache-dir.`,
+      );
+    });
   try {
     const result = await task();
     await lock.release();

@@ -31,7 +31,10 @@ export async function takeLock(file: string, note: object = {}): Promise<Lock | 
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const found = await readFile(file, 'utf8').catch(() => undefined);
+    const found = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error; // another user's, say: it will not become readable
+      return undefined;
+    });
     if (found === undefined) continue;
     const holder = holderOf(found);
     if (await isHeld(file, holder)) {
