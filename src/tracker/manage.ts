@@ -4,7 +4,7 @@ import { readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { writeAtomically } from '../shared/files.ts';
-import { FILES } from './schema.ts';
+import { FILES, STARTING } from './schema.ts';
 
 export const Edits = z.object({
   tags: z.array(z.string().trim().min(1).max(64)).max(64).optional(),
@@ -36,7 +36,7 @@ export function editRun(folder: string, edits: Edits): Promise<void> {
 }
 
 /** What the tracker writes into a run's folder; run.json first, so that a removal cut short leaves no run. */
-export const RECORDS: readonly string[] = [...Object.values(FILES), 'swanlog', 'tensorboard'];
+export const RECORDS: readonly string[] = [...Object.values(FILES), STARTING, 'swanlog', 'tensorboard'];
 
 /** Removes a run's records. What else lies in the folder (adapters, checkpoints) stays, and so does then the folder. */
 export async function deleteRecords(folder: string): Promise<void> {

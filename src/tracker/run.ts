@@ -5,6 +5,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { InputError, messageOf } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
+import { type Lock, takeLock } from '../shared/lock.ts';
 import { say } from '../shared/log.ts';
 import { Appender } from './appender.ts';
 import { captureConsole } from './console.ts';
@@ -16,7 +17,7 @@ import { Media } from './media.ts';
 import { type About, freshMeta } from './meta.ts';
 import { Monitor } from './monitor.ts';
 import { type RunMeta, readMeta } from './reader.ts';
-import { type EventLine, FILES, type RunFile, type Values, type WrittenStatus } from './schema.ts';
+import { type EventLine, FILES, type RunFile, STARTING, type Values, type WrittenStatus } from './schema.ts';
 import { asValues, numbersOf, setValue } from './values.ts';
 
 export interface RunOptions extends About {
@@ -84,14 +85,15 @@ export class Run {
   /** Starts recording. Throws only when another living process is writing this run. */
   static async create(options: RunOptions): Promise<Run> {
     const folder = resolve(options.folder);
-    const before = await readMeta(folder).catch(() => null);
-    if (before?.status === 'running')
-      throw new InputError(
-        `${folder}: process ${before.process.pid} on ${before.environment.host} is writing this run; choose another folder, or end that process.`,
-      );
-    const run = new Run(folder, await freshMeta(folder, options, options.resume === undefined ? null : before));
-    await run.open(options, before);
-    return run;
+    const lock = await claim(folder);
+    try {
+      const before = await refuseRunning(folder);
+      const run = new Run(folder, await freshMeta(folder, options, options.resume === undefined ? null : before));
+      await run.open(options, before);
+      return run;
+    } finally {
+      await lock?.release();
+    }
   }
 
   /** What run.json holds. */
@@ -337,6 +339,27 @@ export class Run {
     say(message);
   }
 }
+
+/** The right to start a run in a folder; none where it cannot be written, of which what writes to it tells. */
+async function claim(folder: string): Promise<Lock | null> {
+  const lock = await mkdir(folder, { recursive: true })
+    .then(() => takeLock(join(folder, STARTING)))
+    .catch(() => null);
+  if (lock === null || 'release' in lock) return lock;
+  throw writtenBy(folder, lock.pid, lock.host);
+}
+
+/** What a folder holds of a run; an InputError where another living process is writing it. */
+export async function refuseRunning(folder: string): Promise<RunMeta | null> {
+  const before = await readMeta(folder).catch(() => null);
+  if (before?.status === 'running') throw writtenBy(folder, before.process.pid, before.environment.host);
+  return before;
+}
+
+const writtenBy = (folder: string, pid: number, host: string): InputError =>
+  new InputError(
+    `${folder}: process ${pid} on ${host} is writing this run; choose another folder, or end that process.`,
+  );
 
 /** Starts recording a run. */
 export const createRun = (options: RunOptions): Promise<Run> => Run.create(options);

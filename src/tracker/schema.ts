@@ -21,6 +21,9 @@ export const FILES = {
   edits: 'edits.json',
 } as const;
 
+/** There while a run is being started, so that no two are in one folder. */
+export const STARTING = '.starting';
+
 /** A number, or the name of one that JSON lacks. */
 export const Value = z.union([z.number(), z.literal(['NaN', 'Infinity', '-Infinity'])]);
 export type Value = z.output<typeof Value>;

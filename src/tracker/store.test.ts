@@ -183,6 +183,19 @@ describe('a run', () => {
     const run = await record('busy');
     await expect(record('busy')).rejects.toThrow(`process ${process.pid}`);
     await run.finish();
+    const both = await Promise.allSettled([record('race'), record('race')]);
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    for (const one of both) {
+      if (one.status === 'rejected') expect(String(one.reason)).toContain(`process ${process.pid}`);
+      else await one.value.finish();
+    }
+    expect(await readdir(at('race'))).toEqual([
+      'console.jsonl',
+      'events.jsonl',
+      'run.json',
+      'scalars.jsonl',
+      'system.jsonl',
+    ]);
   });
 
   it('records what is printed, a bar’s last state once, and gives the terminal the same', async () => {

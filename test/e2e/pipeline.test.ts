@@ -1,11 +1,12 @@
 // The whole job through the built command line: new model, data, training, kill and resume, evaluation, prediction.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compactLatex } from '../../src/eval/compact.ts';
 import { parsing } from '../../src/eval/syntax.ts';
 import { openRun, readMeta } from '../../src/tracker/reader.ts';
+import { createRun } from '../../src/tracker/run.ts';
 import { jsonLines, lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
 describe('from nothing to LaTeX', () => {
@@ -215,6 +216,22 @@ describe('from nothing to LaTeX', () => {
       },
     ]);
   });
+
+  it.each([[], ['--overwrite'], ['--resume']])(
+    'a run that goes on is left alone by another one (%j)',
+    async (...flags) => {
+      const running = await createRun({ folder: at('going'), captureConsole: false, systemEverySeconds: 0 });
+      const saving = at('going', 'checkpoints', 'checkpoint-4.1.tmp');
+      await mkdir(saving, { recursive: true });
+      await mkdir(at('going', 'checkpoints', 'checkpoint-2'), { recursive: true });
+      const { code, stderr } = await texlensHere('train', config, '--output', at('going'), ...flags);
+      expect(code).toBe(2);
+      expect(stderr).toContain(`process ${process.pid}`);
+      expect(await readdir(at('going', 'checkpoints'))).toEqual(['checkpoint-2', 'checkpoint-4.1.tmp']);
+      await running.finish();
+      await rm(at('going'), { recursive: true });
+    },
+  );
 
   it('resuming with another configuration is refused', async () => {
     const { code, stderr } = await texlens('train', config, '--output', at('killed'), '--resume', '--lr', '0.5');

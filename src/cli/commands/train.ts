@@ -7,6 +7,7 @@ import { resolveModel } from '../../hub/resolve.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
+import { refuseRunning } from '../../tracker/run.ts';
 import { refuseCheckpoints } from '../../train/checkpoint.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
@@ -48,6 +49,8 @@ export function command(): Command {
         throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
+      // Before anything is touched there.
+      await refuseRunning(config.output);
       if (!flags.resume && !flags.overwrite) await refuseCheckpoints(config.output);
       config.model = await resolveModel(config.model, flags);
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
