@@ -65,6 +65,16 @@ describe('synthetic', () => {
     await expect(lone).rejects.toThrow(/give --formulas too/);
   });
 
+  it('lets the event loop have its turns where it has no threads, for Ctrl-C and for the lock', async () => {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const seen = new Set<number>();
+    await prepareData({ ...synthetic(join(folder, 'data'), 200), workers: 1 }, { progress: () => seen.add(turns) });
+    clearInterval(timer);
+    // Shares of 8, 16, 32, 64 and the rest: one turn at least between any two.
+    expect(seen.size).toBeGreaterThanOrEqual(4);
+  });
+
   it('refuses other options by name, and a folder of something else', async () => {
     const out = join(folder, 'data');
     await prepareData(synthetic(out, 6), quiet);

@@ -1,6 +1,7 @@
 // Worker threads that do the tasks of one module: its default export takes a task and gives the result. Each has a queue of
 // its own, so that the next task is there when one is done; beyond its messages a task costs nothing, where general pools
 // measure memory at every one.
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { RunError } from '../shared/errors.ts';
 
@@ -27,7 +28,12 @@ export async function openThreads<T, R>(
 ): Promise<Threads<T, R>> {
   if (threads === 0 || !beside.endsWith('.js')) {
     const { default: work } = await here();
-    return { count: 1, run: async (task) => work(task), close: async () => {} };
+    const run = async (task: T): Promise<R> => {
+      // Work that waits for nothing would keep timers and signals waiting to its end.
+      await nextTurn();
+      return work(task);
+    };
+    return { count: 1, run, close: async () => {} };
   }
   const module = new URL(`./${name}.js`, beside).href;
   const all = Array.from({ length: threads }, () => new Thread<T, R>(module));
