@@ -68,6 +68,23 @@ it('scores and reports in spite of a picture that is none, and says so in its pl
   expect(await readFile(report, 'utf8')).toMatch(/labels\.png: cannot be shown/);
 });
 
+it('hears Ctrl-C while it scores a long file', async () => {
+  const rows = Array.from({ length: 800 }, (_, i) => `"\\frac{a_{${i}}}{b}+\\sum_{k=1}^{n} x^k","\\frac{a_{${i}}}{c}"`);
+  await writeFile(at('long.csv'), `truth,prediction\n${rows.join('\n')}\n`);
+  const gaps: number[] = [];
+  let last = performance.now();
+  const timer = setInterval(() => {
+    gaps.push(performance.now() - last);
+    last = performance.now();
+  }, 1);
+  const started = performance.now();
+  await texlensHere('score', at('long.csv'), '--show', '0');
+  gaps.push(performance.now() - last);
+  clearInterval(timer);
+  // What a signal may have to wait, of what all of it takes: loading MathJax is the longest piece.
+  expect(Math.max(...gaps)).toBeLessThan(0.5 * (performance.now() - started));
+});
+
 it('tells predictions to the terminal as text alone', async () => {
   await writeFile(at('escapes.jsonl'), `${JSON.stringify({ gt: 'x', pred: '\u001b]0;title\u0007\u001b[2Jx' })}\n`);
   const { stderr } = await texlensHere('score', at('escapes.jsonl'));

@@ -4,8 +4,9 @@ import { Command } from 'commander';
 import { type PredictionColumns, readPredictions } from '../../data/predictions.ts';
 import { withBoxMatch } from '../../eval/boxes/grade.ts';
 import { breakdown } from '../../eval/breakdown.ts';
-import { grade, score } from '../../eval/metrics.ts';
+import { type Grade, grade, score } from '../../eval/metrics.ts';
 import type { ReportRun } from '../../eval/report.ts';
+import { turns } from '../../shared/turns.ts';
 import { withJsonOption } from '../output.ts';
 import { readyReport, type ScoreFlags, tellScores, withScoreOptions } from '../score_output.ts';
 
@@ -43,7 +44,13 @@ export function command(): Command {
 
 async function scored(file: string, columns: PredictionColumns): Promise<ReportRun> {
   const rows = await readPredictions(file, columns);
-  const grades = await withBoxMatch(rows.map(grade), 'matching boxes');
+  const turn = turns();
+  const graded: Grade[] = [];
+  for (const row of rows) {
+    await turn();
+    graded.push(grade(row));
+  }
+  const grades = await withBoxMatch(graded, 'matching boxes');
   // A path may be that of another machine: the report then goes without the picture.
   const images = await Promise.all(rows.map(async ({ image }) => (image && (await isFile(image)) ? [image] : [])));
   const samples = rows.map(({ name }, i) => ({ name, images: images[i]!, grade: grades[i]! }));
