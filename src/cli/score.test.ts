@@ -2,8 +2,9 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import sharp from 'sharp';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { lastJson, texlensHere } from '../../test/e2e/cli.ts';
+import { lastJson, texlensHere, texlensWithin } from '../../test/e2e/cli.ts';
 
 let folder: string;
 const at = (name: string): string => join(folder, name);
@@ -66,6 +67,21 @@ it('scores and reports in spite of a picture that is none, and says so in its pl
   expect(code).toBe(0);
   expect(lastJson(stdout)).toMatchObject({ count: 1, exactMatch: 0 });
   expect(await readFile(report, 'utf8')).toMatch(/labels\.png: cannot be shown/);
+});
+
+it('opens the pictures of a report one after the other', async () => {
+  const images = Array.from({ length: 400 }, (_, i) => `pictured-${i}.png`);
+  const picture = await sharp({ create: { width: 4, height: 4, channels: 3, background: '#fff' } })
+    .png()
+    .toBuffer();
+  for (const image of images) await writeFile(at(image), picture);
+  await writeFile(at('many.csv'), `image,truth,prediction\n${images.map((image) => `${image},x,y`).join('\n')}\n`);
+  const report = at('many.html');
+  const args = ['score', at('many.csv'), '--worst', '400', '--report', report];
+  const { code, stderr } = await texlensWithin('-n 150', ...args);
+  expect(code, stderr).toBe(0);
+  const page = await readFile(report, 'utf8');
+  expect(page.match(/<img /g)).toHaveLength(400);
 });
 
 it('hears Ctrl-C while it scores a long file', async () => {

@@ -30,6 +30,9 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; fo
 export async function reportPage({ title, data, runs, worst }: ReportOptions): Promise<string> {
   const misread = misreadSamples(runs);
   const shown = misread.slice(0, worst);
+  // One after the other: all at once would open every picture's file together.
+  const cards: Html[] = [];
+  for (const sample of shown) cards.push(await caseCard(sample));
   const styles = new Html(`${await katexStyle()}${STYLE}`);
   const page = html`<!doctype html>
 <html lang="en">
@@ -51,7 +54,7 @@ ${sliceTable(runs, 'byLength')}
 ${sliceTable(runs, 'bySymbols')}
 <h2>Worst cases</h2>
 <p class="soft">${casesNote(shown.length, misread.length, runs.length > 1)}</p>
-${await Promise.all(shown.map(caseCard))}
+${cards}
 <h2>Definitions</h2>
 <div class="card"><p>Normalisation: ${METRIC_DEFINITIONS.normalization}.</p><p>Canonical tokens: ${METRIC_DEFINITIONS.canonical}.</p>
 <p>Kinds of symbol: ${BREAKDOWN_DEFINITIONS.bySymbols}. Recall: ${BREAKDOWN_DEFINITIONS.recall}.</p></div>

@@ -57,9 +57,9 @@ export async function texlensHere(...args: string[]): Promise<FinishedHere> {
   }
 }
 
-/** The built one where no file can grow past `blocks` of 512 bytes, as on a disk that is full. */
-export const texlensWithin = (blocks: number, ...args: string[]): Promise<Finished> =>
-  finished('sh', ['-c', `ulimit -f ${blocks}; exec "$@"`, 'sh', process.execPath, MAIN, ...args]);
+/** The built one within a limit of ulimit's: `-f 40` lets no file grow past 40 blocks of 512 bytes, as a full disk does. */
+export const texlensWithin = (limit: string, ...args: string[]): Promise<Finished> =>
+  finished('sh', ['-c', `ulimit ${limit}; exec "$@"`, 'sh', process.execPath, MAIN, ...args]);
 
 export const jsonLines = (text: string): Record<string, unknown>[] =>
   text

@@ -235,7 +235,7 @@ describe.skipIf(process.platform === 'win32')('a full disk', () => {
     const before = await readdir(at('full', 'checkpoints', 'checkpoint-2'));
 
     const resume = [...TRAIN(), '--output', at('full'), '--resume'];
-    const full = await texlensWithin(40, ...resume, '--json');
+    const full = await texlensWithin('-f 40', ...resume, '--json');
     expect(full.code, full.stderr).toBe(1);
     expect(full.stderr).toMatch(/checkpoint-4: could not be written.*free space and run again with --resume/);
     expect(lastJson(full.stdout)).toMatchObject({ error: { kind: 'run' } });
