@@ -219,6 +219,20 @@ describe.skipIf(reason !== null)(title, () => {
     await expect.poll(() => page.locator('table.runs tbody tr').count()).toBe(1);
   });
 
+  it('leaves tags as they are whose field was not touched, whatever stands in them', async () => {
+    const tags = ['with, comma', 'long'.repeat(20)];
+    const odd = await start('odd', { formulas: 1, tags });
+    await odd.run.finish();
+    await row('odd').hover();
+    await row('odd').getByRole('button', { name: /Edit/ }).click();
+    await page.getByRole('textbox', { name: 'Notes' }).fill('noted');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await row('odd').locator('.note', { hasText: 'noted' }).waitFor({ state: 'attached' }); // the long tag leaves it no room
+    expect(await row('odd').locator('.tag').allTextContents()).toEqual(tags);
+    await rm(odd.run.folder, { recursive: true });
+    await row('odd').waitFor({ state: 'detached' });
+  });
+
   it('deletes a run after asking, and not when the answer is no', async () => {
     const doomed = await start('doomed', { formulas: 1 });
     await doomed.run.finish();

@@ -17,7 +17,7 @@ interface PlotProps {
   zoom: Zoom | null;
   height: number;
   onZoom: (zoom: Zoom | null) => void;
-  /** index into x of the first curve's table, null when the pointer is elsewhere */
+  /** what the pointer is at: x, and y of each curve; null when it is elsewhere */
   onCursor: (values: { x: number; y: (number | null)[] } | null) => void;
 }
 

@@ -12,14 +12,15 @@ interface EditDialogProps {
 
 export function EditDialog({ run, onClose, onDone }: EditDialogProps) {
   const words = t.value.editDialog;
-  const [tags, setTags] = useState(run.tags.join(', '));
+  const [before] = useState(run.tags.join(', '));
+  const [tags, setTags] = useState(before);
   const [notes, setNotes] = useState(run.notes);
   const [failure, setFailure] = useState<string | null>(null);
   const save = async (event: Event): Promise<void> => {
     event.preventDefault();
     try {
-      const list = tags.split(/[,，]/).map((tag) => tag.trim());
-      await api.edit(run.id, { notes, tags: [...new Set(list.filter((tag) => tag !== ''))] });
+      // Only what was touched: a tag that a run was given by its process may hold a comma, or be longer than ours.
+      await api.edit(run.id, { notes, ...(tags !== before && { tags: listOf(tags) }) });
       onDone();
       onClose();
     } catch (error) {
@@ -54,4 +55,9 @@ export function EditDialog({ run, onClose, onDone }: EditDialogProps) {
       </form>
     </Dialog>
   );
+}
+
+function listOf(tags: string): string[] {
+  const list = tags.split(/[,，]/).map((tag) => tag.trim());
+  return [...new Set(list.filter((tag) => tag !== ''))];
 }
