@@ -13,6 +13,7 @@ import type { ExportSettings, Item } from './export/contract.ts';
 import { Outlet } from './export/outlet.ts';
 import { replay } from './export/replay.ts';
 import type { ExporterName } from './exporters/index.ts';
+import { removeRecord } from './manage.ts';
 import { Media } from './media.ts';
 import { type About, freshMeta } from './meta.ts';
 import { Monitor } from './monitor.ts';
@@ -107,7 +108,7 @@ export class Run {
       await mkdir(this.folder, { recursive: true });
       if (resume === undefined) {
         if (before) say(`${this.folder}: the records of the earlier run are replaced`);
-        for (const name of Object.values(FILES)) await rm(join(this.folder, name), { recursive: true, force: true });
+        for (const name of Object.values(FILES)) await removeRecord(this.folder, name);
       }
       for (const entry of await readdir(this.folder))
         if (entry.startsWith(`${FILES.run}.`) && entry.endsWith('.tmp')) await rm(join(this.folder, entry));

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { deleteRecords } from './manage.ts';
 import { listRuns, openRun, type RunReader, readMeta } from './reader.ts';
 import { createRun, type RunOptions } from './run.ts';
 
@@ -145,6 +146,23 @@ describe('a run', () => {
     expect(read.keys()).toEqual([]);
     expect(read.meta.id).not.toBe(first.record.id);
     expect(existsSync(at('again', 'adapter.bin'))).toBe(true);
+  });
+
+  it('takes nothing of a media folder that is not of its making, begun or deleted', async () => {
+    await mkdir(at('own', 'media'), { recursive: true });
+    await writeFile(at('own', 'media', 'film.mp4'), 'mine');
+    const run = await record('own');
+    await run.image('x', [{ path: image('rgb.png') }], 1);
+    await run.finish();
+    expect(await readdir(at('own', 'media'))).toHaveLength(2);
+    await deleteRecords(at('own'));
+    expect(await readdir(at('own', 'media'))).toEqual(['film.mp4']);
+
+    await mkdir(at('linked'));
+    await symlink(at('own', 'media'), at('linked', 'media'));
+    await (await record('linked')).finish();
+    expect(existsSync(at('linked', 'media'))).toBe(false);
+    expect(await readFile(at('own', 'media', 'film.mp4'), 'utf8')).toBe('mine');
   });
 
   it('is read anew by who had the earlier one of its folder open', async () => {
