@@ -6,8 +6,10 @@ import { InputError } from '../shared/errors.ts';
 import { corpusBleu4, tokens13a } from './bleu.ts';
 import { canonicalTokens } from './canonical.ts';
 import { editDistance, tokenErrors } from './distance.ts';
-import { METRIC_DEFINITIONS, type Pair, scorePairs } from './metrics.ts';
+import { grade, METRIC_DEFINITIONS, type Pair, type Scores, score } from './metrics.ts';
 import { normalizeFormula } from './normalize.ts';
+
+const scorePairs = (pairs: readonly Pair[]): Scores => score(pairs.map(grade));
 
 interface Golden {
   readonly texts: readonly (Pair & { normalized: Pair; distance: number })[];
@@ -101,7 +103,7 @@ it('13a leaves . and , inside numbers and breaks other punctuation off', () => {
   expect(tokens13a('2-3 x-3')).toEqual(['2', '-', '3', 'x-3']);
 });
 
-describe('scorePairs', () => {
+describe('score', () => {
   it('tells the ways of being right apart, in tokens and in characters', () => {
     const scores = scorePairs([
       { truth: 'a + b', prediction: 'a + b' },

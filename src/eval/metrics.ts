@@ -150,5 +150,3 @@ function boxScores(grades: readonly Grade[]): Pick<Scores, BoxMetricName> {
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   return { boxMatch: mean(known), boxMatchExact: mean(known.map((f1) => (f1 === 1 ? 1 : 0))), boxMatchUnscored };
 }
-
-export const scorePairs = (pairs: readonly Pair[]): Scores => score(pairs.map(grade));

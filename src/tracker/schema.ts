@@ -1,6 +1,7 @@
 // What a run records. A run is a folder, and everything in it is JSON that can be read by eye:
 //   run.json        what the run is, how it stands, its latest values; rewritten whole, atomically
-//   scalars.jsonl   a line a step: {step, time, values}; or {resume, time}: what lies after that step no longer counts
+//   scalars.jsonl   a line a step: {step, time, values}; or {resume, time}: the run goes on after that step, and what
+//                   was written of later ones was lost with its process
 //   events.jsonl    evaluations, images, texts, checkpoints
 //   system.jsonl    {time, values} of the machine
 //   console.jsonl   {time, level, line} of what was printed
@@ -35,13 +36,6 @@ const time = z.number();
 /** The name of a file in media/; nothing else is ever looked up there. */
 export const MediaName = z.string().regex(/^[0-9a-f]{16}\.(png|jpg|gif|webp)$/);
 
-export const ScalarLine = z.object({ step, time, values: Values });
-export type ScalarLine = z.output<typeof ScalarLine>;
-/** A resumed run goes on after `resume`; later steps written before this line were lost with the process. */
-export const ResumeLine = z.object({ resume: step, time });
-export type ResumeLine = z.output<typeof ResumeLine>;
-export const SystemLine = z.object({ time, values: Values });
-export type SystemLine = z.output<typeof SystemLine>;
 export const ConsoleLine = z.object({ time, level: z.enum(['out', 'err']), line: z.string() });
 export type ConsoleLine = z.output<typeof ConsoleLine>;
 

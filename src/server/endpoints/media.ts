@@ -5,13 +5,12 @@ import { Hono } from 'hono';
 import { refuse } from '../guard.ts';
 import type { Library } from '../library.ts';
 
+/** Of every kind that the tracker keeps. */
 const TYPES: Readonly<Record<string, string>> = {
   '.png': 'image/png',
   '.jpg': 'image/jpeg',
   '.gif': 'image/gif',
   '.webp': 'image/webp',
-  '.bmp': 'image/bmp',
-  '.tif': 'image/tiff',
 };
 
 export const media = (library: Library) =>
