@@ -146,6 +146,12 @@ describe.skipIf(reason !== null)(title, () => {
     expect(await page.locator('.item').count()).toBe(0);
   });
 
+  it('sends pictures too whose kind the browser does not know', async () => {
+    await open(new StubEngine());
+    await page.getByTestId('chooser').setInputFiles({ name: 'scan', mimeType: '', buffer: Buffer.from('x') });
+    await item('scan').getByText('Confidence').waitFor();
+  });
+
   it('draws the formula anew as it is edited, and copies what it has become', async () => {
     await open(new StubEngine());
     await give('paste', { name: 'a.png', bytes: 'x' });

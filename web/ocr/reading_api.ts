@@ -53,7 +53,8 @@ function dataUrlOf(file: Blob): Promise<string> {
     const reader = new FileReader();
     reader.onload = () => resolve(reader.result as string);
     reader.onerror = () => reject(reader.error ?? new Error('the file cannot be read'));
-    reader.readAsDataURL(file);
+    // Browsers go by the name; what a picture is the server sees by its bytes.
+    reader.readAsDataURL(file.type.startsWith('image/') ? file : new Blob([file], { type: 'image/unknown' }));
   });
 }
 
