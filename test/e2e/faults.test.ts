@@ -68,6 +68,16 @@ describe('images', () => {
     expect(lines.findIndex((line) => 'error' in line)).toBeGreaterThan(0);
   });
 
+  it('of a folder are found whatever the case of their endings', async () => {
+    const folder = at('endings');
+    await mkdir(folder);
+    for (const name of ['a.PNG', 'b.Tif', 'c.WEBP', 'notes.txt'])
+      await copyFile(join(GOLDEN, 'processor', 'images', 'rgb.png'), join(folder, name));
+    const read = await texlensHere('predict', folder, '--model', at('base'), ...few, '--json');
+    expect(read.code, read.stderr).toBe(0);
+    expect(jsonLines(read.stdout)).toHaveLength(3);
+  });
+
   it('a path where nothing is', async () => {
     expect(await fault(2, 'predict', at('absent.png'), '--model', at('base'))).toContain('absent.png: no image there');
   });

@@ -205,7 +205,7 @@ function erase(text: string, terminal: NodeJS.WriteStream): void {
   clearScreenDown(terminal);
 }
 
-const IMAGES = '*.{png,jpg,jpeg,webp,gif,bmp,tif,tiff,PNG,JPG,JPEG}';
+const IMAGES = '*.{png,jpg,jpeg,webp,gif,bmp,tif,tiff}';
 
 /** The image files that an argument names. */
 async function expand(argument: string): Promise<string[]> {
@@ -213,7 +213,7 @@ async function expand(argument: string): Promise<string[]> {
   const info = await stat(argument).catch(() => null);
   if (info?.isFile()) return [argument];
   const found = await (info
-    ? glob(`**/${IMAGES}`, { cwd: argument, absolute: true })
+    ? glob(`**/${IMAGES}`, { cwd: argument, absolute: true, caseSensitiveMatch: false })
     : glob(argument, { absolute: true }));
   if (found.length === 0)
     throw new InputError(
