@@ -14,6 +14,7 @@ beforeAll(async () => {
   await writeFile(at('b.jsonl'), '{"gt": "x^2", "pred": "y"}\n{"gt": "a, b"}\n');
   await writeFile(at('cdm.json'), '[{"img_id": "case_1", "gt": "y = 2z + 3x", "pred": "y = 2x + 3z"}]');
   await writeFile(at('other.tsv'), 'wanted\tread\nx\tx\n');
+  await writeFile(at('lists.json'), '[["x", "y"]]');
   await writeFile(at('empty.csv'), 'truth,prediction\n');
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -112,6 +113,7 @@ it.each([
   ['other.tsv', 'no column truth, gt, ground_truth; it has wanted, read. Name one with --truth-column.'],
   ['empty.csv', 'has no rows'],
   ['absent.csv', 'cannot be read'],
+  ['lists.json', 'expected an array of objects'],
 ])('refuses %s by name', async (name, message) => {
   const { code, stdout } = await texlensHere('score', at(name), '--json');
   expect(code).toBe(2);

@@ -68,7 +68,8 @@ function jsonArray(file: string, text: string): Table {
   } catch (error) {
     throw new InputError(`${file}: broken JSON (${messageOf(error)}).`);
   }
-  if (!Array.isArray(list) || list.some((entry) => typeof entry !== 'object' || entry === null))
+  const isObject = (entry: unknown): boolean => typeof entry === 'object' && entry !== null && !Array.isArray(entry);
+  if (!Array.isArray(list) || !list.every(isObject))
     throw new InputError(`${file}: expected an array of objects such as {"gt": "x", "pred": "x"}.`);
   return readTable('.jsonl', list.map((entry) => JSON.stringify(entry)).join('\n'));
 }

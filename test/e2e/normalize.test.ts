@@ -1,4 +1,5 @@
 // texlens normalize: lists of formulas to the canonical spelling, what is left out and told, and the held-out share.
+import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -78,6 +79,15 @@ describe('normalize', () => {
     const { code, stdout } = await texlensHere('normalize', at('all.txt'), '--without', at('test.txt'));
     expect(code).toBe(0);
     expect(stdout).toBe('b = a\n');
+  });
+
+  it('refuses to write both shares into one file', async () => {
+    await writeFile(at('x.txt'), 'x\n');
+    const args = ['normalize', at('x.txt'), '--out', at('one.txt'), '--held-out', `${home}/./one.txt`];
+    const { code, stderr } = await texlensHere(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain('is --out too');
+    expect(existsSync(at('one.txt'))).toBe(false);
   });
 
   it('refuses a table without formulas, and --json beside formulas on stdout', async () => {

@@ -1,4 +1,5 @@
 // texlens normalize: lists of formulas in the one spelling that scores compare, for training labels and vocabularies.
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { InputError } from '../../shared/errors.ts';
 import { writeAtomically } from '../../shared/files.ts';
@@ -48,6 +49,8 @@ Examples:
     .action(async (files: string[], flags: Flags) => {
       if (flags.json && flags.out === undefined)
         throw new InputError('--json: stdout holds the formulas already; name a file with --out.');
+      if (flags.out !== undefined && flags.heldOut !== undefined && resolve(flags.out) === resolve(flags.heldOut))
+        throw new InputError(`--held-out ${flags.heldOut}: is --out too; give each a file of its own.`);
       const { canonicalLabels, choose, readLabels } = await import('../labels.ts');
       const names = files.length > 0 ? files : ['-'];
       const sources = (await Promise.all(names.map((file) => readLabels(file, flags.textColumn)))).flat();
