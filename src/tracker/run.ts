@@ -72,6 +72,8 @@ export class Run {
   /** by the clock that is never set */
   private metaWritten = 0;
   private metaWriting: Promise<void> = Promise.resolve();
+  /** writings that have not ended */
+  private metaWaiting = 0;
   private ended = false;
   private readonly onExit = (code: number): void => this.exit(code);
 
@@ -306,7 +308,9 @@ export class Run {
   private async tick(): Promise<void> {
     await this.flushFiles();
     const age = performance.now() - this.metaWritten;
-    if (age > HEARTBEAT_MS || (this.metaDirty && age > META_MS)) await this.writeMeta();
+    // On a disk that takes long, writings must not queue up.
+    const isDue = age > HEARTBEAT_MS || (this.metaDirty && age > META_MS);
+    if (isDue && this.metaWaiting === 0) await this.writeMeta();
     for (const outlet of this.outlets) outlet.deliver();
   }
 
@@ -320,6 +324,7 @@ export class Run {
 
   /** One writing at a time: they share the temporary file. */
   private writeMeta(): Promise<void> {
+    this.metaWaiting++;
     this.metaWriting = this.metaWriting.then(async () => {
       this.metaDirty = false;
       this.metaWritten = performance.now();
@@ -329,6 +334,7 @@ export class Run {
       await writeAtomically(file, this.metaText(), `${file}.${process.pid}.tmp`).catch((error: unknown) =>
         this.tell(`${file}: cannot be written (${messageOf(error)}); trying again as the run goes on`),
       );
+      this.metaWaiting--;
     });
     return this.metaWriting;
   }
