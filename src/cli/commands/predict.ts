@@ -2,11 +2,12 @@
 import { stat } from 'node:fs/promises';
 import { clearScreenDown, moveCursor } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { glob } from 'tinyglobby';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import type { Generator } from '../../generate/generator.ts';
 import { readAll, readEach } from '../../generate/read.ts';
+import { SAMPLING_RULES as RULES } from '../../generate/sampling_rules.ts';
 import type { Reading, ReadOptions } from '../../generate/second_look.ts';
 import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
@@ -17,7 +18,7 @@ import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { count, upTo64, whole } from '../numbers.ts';
+import { count, ruled, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {
@@ -37,23 +38,6 @@ interface Flags extends DeviceFlags, HubFlags {
   batch: number;
   json?: boolean;
 }
-
-const decimal = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
-    throw new InvalidArgumentError('expected a number, 0 or more.');
-  return value;
-};
-
-const share = (text: string): number => {
-  if (decimal(text) > 1) throw new InvalidArgumentError('expected a number of 0 to 1.');
-  return decimal(text);
-};
-
-const factor = (text: string): number => {
-  if (decimal(text) === 0) throw new InvalidArgumentError('expected a number above 0.');
-  return decimal(text);
-};
 
 const EXAMPLES = `
 Examples:
@@ -89,11 +73,21 @@ export function command(): Command {
     .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', count, 256)
-    .option('--temperature <t>', '0 takes the likeliest token, whatever --top-p, --top-k and --seed say', decimal, 0)
-    .option('--top-p <p>', 'nucleus of the probability that is kept', share, 1)
-    .option('--top-k <k>', 'tokens that are kept; 0 keeps all', whole, 0)
-    .option('--repetition-penalty <r>', 'by default the model’s own', factor)
-    .option('--seed <n>', 'seed of sampling', whole, 0)
+    .option(
+      '--temperature <t>',
+      '0 takes the likeliest token, whatever --top-p, --top-k and --seed say',
+      ruled(RULES.temperature),
+      0,
+    )
+    .option(
+      '--top-p <p>',
+      'share of the probability that is kept; 0 keeps the likeliest token alone',
+      ruled(RULES.topP),
+      1,
+    )
+    .option('--top-k <k>', 'tokens that are kept; 0 keeps all', ruled(RULES.topK), 0)
+    .option('--repetition-penalty <r>', 'by default the model’s own', ruled(RULES.repetitionPenalty))
+    .option('--seed <n>', 'seed of sampling', ruled(RULES.seed), 0)
     .option('--batch <n>', 'images at once', count, 8)
     .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {

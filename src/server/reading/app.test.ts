@@ -213,6 +213,11 @@ describe('POST /v1/chat/completions', () => {
     ['two choices', { messages: [user(image('a'))], n: 2 }, { param: 'n' }],
     ['tools', { messages: [user(image('a'))], tools: [] }, { param: 'tools' }],
     ['a cold temperature', { messages: [user(image('a'))], temperature: -1 }, { param: 'temperature' }],
+    [
+      'a share above 1',
+      { messages: [user(image('a'))], top_p: 1.5 },
+      { param: 'top_p', message: 'top_p: expected a number of 0 to 1' },
+    ],
     ['no tokens', { messages: [user(image('a'))], max_tokens: 0 }, { param: 'max_tokens' }],
     [
       'a long prompt',
