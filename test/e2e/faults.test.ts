@@ -59,6 +59,17 @@ describe('images', () => {
     expect(lines.at(-1)).toMatchObject({ image: good(), latex: expect.any(String) });
   });
 
+  it('a list that is absent, or no file', async () => {
+    for (const [path, reason] of [
+      [at('absent.json'), 'no such file or folder'],
+      [at('data'), 'it is a folder'],
+      [at('run.yaml', 'val.json'), 'a part of its path is a file and no folder'],
+    ] as const)
+      expect(await fault(2, 'eval', '--model', at('base'), '--data', path)).toBe(
+        `${path}: cannot be read (${reason}); expected a conversation JSON as \`texlens prepare\` writes it.`,
+      );
+  });
+
   it('a path where nothing is', async () => {
     expect(await fault(2, 'predict', at('absent.png'), '--model', at('base'))).toContain('absent.png: no image there');
   });
