@@ -191,11 +191,27 @@ describe('training data', () => {
 describe('models and adapters', () => {
   const predict = (model: string, ...flags: string[]) => ['predict', good(), '--model', model, ...few, ...flags];
 
-  it('an adapter of another base names every culprit key', async () => {
+  it('an adapter of another base tells how many tensors do not fit, the first, and why most likely', async () => {
     const message = await fault(2, ...predict(at('base'), '--adapter', join(GOLDEN, 'model', 'tiny', 'adapter')));
     const key = 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight';
     expect(message).toContain(`misshapen: ${key} is [8, 64], expected [8, 192]`);
-    expect(message).toMatch(/layers\.1\.mlp\.down_proj\.lora_B\.weight is \[64, 8\], expected \[192, 8\]/);
+    expect(message).toMatch(/does not fit this base model, which wants \d+ tensors of it:\n {2}\d+ misshapen: /);
+    expect(message).toContain('Most likely it is of a model of another size. Use it with the base it was trained on');
+    expect(message.split('\n').length).toBeLessThanOrEqual(5);
+  });
+
+  it('weights of another config.json are told in the same way', async () => {
+    const mixed = at('mixed');
+    await cp(at('base'), mixed, { recursive: true });
+    const config = JSON.parse(await readFile(join(mixed, 'config.json'), 'utf8')) as { num_hidden_layers: number };
+    const message = async (): Promise<string> => {
+      await writeFile(join(mixed, 'config.json'), JSON.stringify(config));
+      return fault(2, ...predict(mixed));
+    };
+    config.num_hidden_layers--;
+    expect(await message()).toMatch(/\n {2}\d+ unexpected: .*; …\nMost likely it is of a larger model\./);
+    config.num_hidden_layers += 2;
+    expect(await message()).toMatch(/\n {2}\d+ missing: .*; …\nMost likely a part of it is gone\./);
   });
 
   it('an adapter whose keys fit no module is refused, not ignored', async () => {
@@ -206,8 +222,9 @@ describe('models and adapters', () => {
     // Same length, so that the header's offsets hold.
     await writeFile(file, Buffer.from(bytes.toString('latin1').replaceAll('layers.1', 'layerz.1'), 'latin1'));
     const message = await fault(2, ...predict(at('base'), '--adapter', folder));
-    expect(message).toMatch(/unexpected: \S*layerz\.1\.mlp\.down_proj\.lora_A\.weight/);
-    expect(message).toContain('missing: model.layers.1.mlp.down_proj.lora_A.weight');
+    expect(message).toMatch(/\n {2}\d+ unexpected: \S*layerz\.1\.\S*\.lora_A\.weight; /);
+    expect(message).toMatch(/\n {2}\d+ missing: model\.layers\.1\.\S*\.lora_A\.weight /);
+    expect(message).toContain('Most likely it is of another kind of model');
   });
 
   it.each([
