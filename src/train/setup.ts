@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { type Conversation, readConversations } from '../data/conversation.ts';
 import { formulasIn } from '../data/synthetic/formula_lists.ts';
+import { READ_AT_ONCE } from '../generate/read.ts';
 import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
@@ -55,9 +56,6 @@ const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: Run
     : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
 
 const tidyingOf = ({ tidy_em }: RunConfig['image']): Tidying | undefined => (tidy_em ? { em: tidy_em } : undefined);
-
-/** Formulas that an evaluation reads in one batch. */
-export const READ_AT_ONCE = 16;
 
 /** Samples of a block where nothing is said: a card takes them as fast as many cores draw them. */
 const BLOCK = { bf16: 4096, f32: 512 } as const;

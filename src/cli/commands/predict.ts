@@ -47,8 +47,9 @@ Examples:
   cat formula.png | texlens predict -
 
 One image is written as it is read, token by token, on a terminal. Of several, each is printed when it is done, with its
-name; --json prints {"image", "latex", "confidence", "look"} for each, or {"image", "error"} for one that cannot be read.
-A look is "first", "mended" where brackets were closed or left out after it, or "second".
+name; --json prints {"image", "latex", "confidence", "look", "stop"} for each, or {"image", "error"} for one that cannot
+be read. A look is "first", "mended" where brackets were closed or left out after it, or "second"; a stop is "stop_token"
+where the model was done, "length" at --max-new-tokens, "repetition" in a loop, and "blank" of a picture with nothing on it.
 
 The bundled model, and what is trained from it, writes x _ { 1 } = \\operatorname { s i n } y, which is printed as people
 write it: x_1=\\sin y. --spelling as-written prints the model's own words; --spelling compact shortens those of any model.
@@ -117,7 +118,9 @@ export function command(): Command {
       const spelled = (text: string): string => reader.spell(text, flags.spelling);
       const print = (image: string, reading: Reading): void => {
         const text = spelled(reading.text);
-        if (flags.json) printJson({ image, latex: text, confidence: reading.confidence, look: reading.look });
+        const { confidence, look, stop } = reading;
+        if (stop === 'blank') say(`${image}: blank: nothing is written on it`);
+        if (flags.json) printJson({ image, latex: text, confidence, look, stop });
         else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];

@@ -137,6 +137,7 @@ describe('POST /v1/chat/completions', () => {
     ['length', 'length'],
     ['repetition', 'length'],
     ['stop_text', 'stop'],
+    ['blank', 'stop'],
   ] as const)('calls an answer that ended by %s %s', async (stop, reason) => {
     engine.more = { stop };
     const body = (await (await chat({ messages: [user(image('a'))] })).json()) as object;
@@ -364,7 +365,7 @@ describe('what is served', () => {
       device: 'cpu',
       queue: { waiting: 0, reading: 0, most: 4 },
       batch: 2,
-      counts: { answered: 1, failed: 1, aborted: 0, refused: 0 },
+      counts: { answered: 1, unreadable: 1, failed: 0, aborted: 0, refused: 0 },
       latency_ms: { p50: expect.any(Number), p95: expect.any(Number) },
     });
     engine.alive = false;
