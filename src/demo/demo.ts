@@ -26,7 +26,7 @@ export interface DemoOptions {
 }
 
 /** What the demonstration does unless told. */
-export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 60 };
+export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 45 };
 /** The same in little, to see that all of it works. */
 export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 16 };
 

@@ -1,5 +1,4 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import type { OpenedBackend } from '../backends/open.ts';
@@ -7,6 +6,7 @@ import { saveAdapter } from '../models/qwen2_vl/adapter.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
 import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import { readyFolder } from '../shared/files.ts';
 import { bar, say } from '../shared/log.ts';
 import type { ExportSettings } from '../tracker/export/contract.ts';
 import { createRun, type Run } from '../tracker/run.ts';
@@ -109,7 +109,7 @@ async function trainSetUp(
   const model = processor.config;
   const checkpointRoot = join(config.output, WRITTEN.checkpoints);
   if (!resume) await removeEarlier(config.output);
-  await mkdir(checkpointRoot, { recursive: true });
+  await readyFolder(checkpointRoot, `output ${config.output}`);
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
   let state: TrainerState = restored ?? {

@@ -184,7 +184,48 @@ describe('training data', () => {
     const message = await fault(2, 'train', at('keys.yaml'));
     expect(message).toContain('keys.yaml:1: modle');
     expect(message).toContain('keys.yaml:2: train.lr: expected a number above 0');
-    expect(await fault(2, 'train', at('none.yaml'))).toContain('none.yaml: cannot be read');
+    expect(await fault(2, 'train', at('none.yaml'))).toMatch(
+      /none\.yaml: cannot be read \(no such file.*configuration\.$/,
+    );
+    expect(await fault(2, 'train', at('latex-ocr.yaml'))).toMatch(
+      /comes with texlens is \S*recipes.latex-ocr\.yaml\.$/,
+    );
+  });
+});
+
+describe('places to write', () => {
+  const table = () => at('pairs.csv');
+  beforeAll(() => writeFile(table(), 'truth,prediction\nx,x\n'));
+
+  it.each([
+    ['score --report', () => ['score', table(), '--report', join(table(), 'page.html')]],
+    ['normalize --out', () => ['normalize', table(), '--text-column', 'truth', '--out', join(table(), 'list.txt')]],
+    ['init --out', () => ['init', '--out', join(table(), 'model')]],
+    [
+      'runs export --out',
+      () => ['runs', 'export', 'whole', '--root', at(), '--format', 'csv', '--out', join(table(), 'x')],
+    ],
+    ['train --output', () => [...TRAIN(), '--output', join(table(), 'run')]],
+  ])('%s below a file is refused', async (_, args) => {
+    expect(await fault(2, ...args())).toMatch(
+      /pairs\.csv\S*: its folder cannot be made \(.*\); choose another place\.$/,
+    );
+  });
+
+  it('--report that is a folder is refused before anything is scored', async () => {
+    const { code, stderr } = await texlensHere('score', table(), '--report', at('data'));
+    expect([code, stderr]).toEqual([
+      2,
+      `error: --report ${at('data')}: it is a folder; expected the name of a file.\n`,
+    ]);
+  });
+
+  it('init writes over no model', async () => {
+    const before = await readFile(join(at('base'), 'model.safetensors'));
+    expect(await fault(2, 'init', '--out', at('base'), '--seed', '9')).toContain(
+      'holds other files already (config.json',
+    );
+    expect((await readFile(join(at('base'), 'model.safetensors'))).equals(before)).toBe(true);
   });
 });
 

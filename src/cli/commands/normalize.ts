@@ -1,7 +1,7 @@
 // texlens normalize: lists of formulas in the one spelling that scores compare, for training labels and vocabularies.
 import { Command } from 'commander';
 import { InputError } from '../../shared/errors.ts';
-import { writeAtomically } from '../../shared/files.ts';
+import { readyFile, writeAtomically } from '../../shared/files.ts';
 import { say } from '../../shared/log.ts';
 import { whole } from '../numbers.ts';
 import { printJson, sayTable, withJsonOption } from '../output.ts';
@@ -48,6 +48,8 @@ Examples:
     .action(async (files: string[], flags: Flags) => {
       if (flags.json && flags.out === undefined)
         throw new InputError('--json: stdout holds the formulas already; name a file with --out.');
+      if (flags.out !== undefined) await readyFile(flags.out, '--out');
+      if (flags.heldOut !== undefined) await readyFile(flags.heldOut, '--held-out');
       const { canonicalLabels, choose, readLabels } = await import('../labels.ts');
       const names = files.length > 0 ? files : ['-'];
       const sources = (await Promise.all(names.map((file) => readLabels(file, flags.textColumn)))).flat();

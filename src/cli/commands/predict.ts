@@ -9,7 +9,7 @@ import type { Generator } from '../../generate/generator.ts';
 import { readAll, readEach } from '../../generate/read.ts';
 import { SAMPLING_RULES as RULES } from '../../generate/sampling_rules.ts';
 import type { Reading, ReadOptions } from '../../generate/second_look.ts';
-import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt, type LoadedModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
@@ -17,7 +17,7 @@ import { say } from '../../shared/log.ts';
 import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { type HubFlags, withHubOptions } from '../hub_flags.ts';
+import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
 import { count, ruled, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
@@ -95,7 +95,7 @@ export function command(): Command {
       const sources = (await Promise.all(images.map(expand))).flat();
       const reader = await openReader({
         ...flags,
-        model: flags.model && (await resolveModel(flags.model, flags)),
+        model: flags.model && (await modelFolder(flags.model, flags)),
         adapter: flags.adapter && (await resolveAdapter(flags.adapter, flags)),
       });
       const { model, generator, secondLook } = reader;
