@@ -1,6 +1,6 @@
 // The demonstration: teaches the bundled model one person's hand, by sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OpenedBackend } from '../backends/open.ts';
@@ -9,9 +9,10 @@ import { prepareData } from '../data/prepare.ts';
 import { editDistance } from '../eval/distance.ts';
 import type { Scores } from '../eval/metrics.ts';
 import { bundledModel } from '../models/bundled.ts';
-import { RunError } from '../shared/errors.ts';
+import { InputError, RunError } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
+import { FILES } from '../tracker/schema.ts';
 import { runTraining } from '../train/run.ts';
 import { parseRunConfig } from '../train/run_config.ts';
 import { type Scored, scoreModel } from '../train/score.ts';
@@ -59,6 +60,11 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
 
+  const held = await readdir(run).catch(() => []);
+  if (held.length > 0 && !held.includes(FILES.run))
+    throw new InputError(
+      `--out ${options.out}: ${run} holds files that are no run (${held.slice(0, 3).join(', ')}) and would be deleted; choose another folder.`,
+    );
   step(`1. ${options.train + options.heldOut} sums in one person's hand → ${data}`);
   const heldOut = await prepare(options, data);
 

@@ -23,6 +23,11 @@ export async function fillFromBase(config: RunConfig): Promise<{ config: RunConf
       .filter(([key, value]) => value !== undefined && given.get(key) === undefined)
       .map(([key, value]) => `image.${key} ${value}`);
     if (data.prompt === undefined) taken.unshift(`data.prompt ${JSON.stringify(instruction.prompt)}`);
+    else if (trained.replaces && data.prompt !== trained.prompt)
+      say(
+        `note: ${model} was trained with the prompt ${JSON.stringify(trained.prompt)} alone; a run with another one ` +
+          '(data.prompt) starts with a base that reads hardly anything, and needs more steps.',
+      );
     if (taken.length > 0) say(`as ${model} was trained, where the configuration says nothing: ${taken.join(', ')}`);
   }
   return { config: { ...config, image }, instruction };

@@ -1,6 +1,6 @@
 // The demonstration in little, through the built command line: it learns, keeps its held-out formulas apart and leaves
 // everything in its folder.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -41,6 +41,14 @@ describe('demo --quick', () => {
     const words = ['--spelling', 'as-written', '--json'];
     const read = await texlens('predict', image, '--adapter', report.adapter, ...words);
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: tuned });
+  });
+
+  it('deletes no folder that is not a run of its own', async () => {
+    await mkdir(at('mine', 'run'), { recursive: true });
+    await writeFile(at('mine', 'run', 'notes.txt'), 'mine');
+    const { code, stderr } = await texlens('demo', '--quick', '--out', at('mine'));
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/holds files that are no run \(notes\.txt\)/)]);
+    expect(await readFile(at('mine', 'run', 'notes.txt'), 'utf8')).toBe('mine');
   });
 
   it('draws the predictions, one row each', async () => {

@@ -90,8 +90,8 @@ describe('drawn training samples', () => {
     await cp(run.model, at('taught'), { recursive: true });
     const own = { prompt: 'x = y', replaces: true, sizing: { minPixels: 784, maxPixels: 78_400 }, tidy: { em: 26 } };
     await writeFile(at('taught', 'texlens.json'), JSON.stringify(own));
-    const train = async (name: string, image: object) => {
-      const taught = { ...run, model: at('taught'), data: { draw: data.draw }, image };
+    const train = async (name: string, image: object, prompt?: string) => {
+      const taught = { ...run, model: at('taught'), data: { draw: data.draw, prompt }, image };
       await writeFile(at('taught.yaml'), JSON.stringify(taught));
       const { code, stderr } = await texlensHere('train', at('taught.yaml'), '--output', at(name), '--max-steps', '1');
       expect(code, stderr).toBe(0);
@@ -105,9 +105,12 @@ describe('drawn training samples', () => {
         'data.prompt "x = y", image.tidy_em 26, image.min_pixels 784, image.max_pixels 78400\n',
     );
     expect(all.recorded).toMatchObject({ image: { tidy_em: 26, min_pixels: 784, max_pixels: 78_400 } });
-    const some = await train('told', { tidy_em: 0, max_pixels: 20_000 });
-    expect(some.kept).toEqual({ ...own, sizing: { minPixels: 784, maxPixels: 20_000 }, tidy: undefined });
-    expect(some.stderr).toContain('says nothing: data.prompt "x = y", image.min_pixels 784\n');
+    expect(all.stderr).not.toContain('note: ');
+    const some = await train('told', { tidy_em: 0, max_pixels: 20_000 }, 'y = x');
+    const sizing = { minPixels: 784, maxPixels: 20_000 };
+    expect(some.kept).toEqual({ prompt: 'y = x', replaces: true, sizing });
+    expect(some.stderr).toContain('says nothing: image.min_pixels 784\n');
+    expect(some.stderr).toMatch(/note: \S*taught was trained with the prompt "x = y" alone; a run with another one/);
   });
 
   it('when none fits, nothing is trained', async () => {
