@@ -29,7 +29,7 @@ export interface DemoOptions {
 /** What the demonstration does unless told. */
 export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 45 };
 /** The same in little, to see that all of it works. */
-export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 16 };
+export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 12 };
 
 type Score = Pick<Scores, 'exactMatch' | 'editDistance' | 'count'>;
 
@@ -60,7 +60,7 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
 
-  const held = await readdir(run).catch(() => []);
+  const held = await readdir(run).catch((): string[] => []);
   if (held.length > 0 && !held.includes(FILES.run))
     throw new InputError(
       `--out ${options.out}: ${run} holds files that are no run (${held.slice(0, 3).join(', ')}) and would be deleted; choose another folder.`,
