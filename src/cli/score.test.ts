@@ -59,7 +59,7 @@ it('takes columns of any name', async () => {
 });
 
 it.each([
-  ['other.tsv', 'no column truth, gt, ground_truth; it has wanted, read. Name one with --truth-column.'],
+  ['other.tsv', 'no column truth, gt, ground_truth or the like; it has wanted, read. Name one with --truth-column.'],
   ['empty.csv', 'has no rows'],
   ['absent.csv', 'cannot be read'],
 ])('refuses %s by name', async (name, message) => {
