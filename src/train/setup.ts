@@ -16,6 +16,7 @@ import type { Bucket } from '../models/qwen2_vl/programs.ts';
 import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec, ScopeOptions } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
+import { say } from '../shared/log.ts';
 import { type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
 import { keptFeatures } from './feature_cache.ts';
