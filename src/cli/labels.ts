@@ -39,6 +39,7 @@ export async function canonicalLabels(
   labels: readonly string[],
   workers = availableParallelism(),
 ): Promise<CanonicalLabel[]> {
+  if (labels.length === 0) return [];
   const wanted = Math.min(workers, Math.ceil(labels.length / SHARE));
   const threads = await openThreads<readonly string[], CanonicalLabel[]>(
     import.meta.url,

@@ -1,6 +1,8 @@
 // The command line's frame: the verb map against the folder, help without loading verbs, exit codes, JSON errors.
 import { readdirSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SAMPLING_RULES } from '../generate/sampling_rules.ts';
+import { ChatRequest } from '../server/reading/chat_request.ts';
 import { main, VERBS } from './main.ts';
 
 let out = '';
@@ -74,10 +76,24 @@ describe('main', () => {
   it.each([
     ['--temperature', '-1', 'a number, 0 or more'],
     ['--top-p', '1.5', 'a number of 0 to 1'],
+    ['--top-k', '1.5', 'a whole number, 0 or more'],
     ['--repetition-penalty', '0', 'a number above 0'],
+    ['--seed', '2147483648', 'a whole number from 0 to 2147483647'],
   ])('refuses %s %s of predict', async (flag, value, expected) => {
     expect(await main(['predict', 'formula.png', flag, value])).toBe(2);
     expect(err).toContain(`expected ${expected}`);
+  });
+
+  it.each(Object.entries(SAMPLING_RULES))('lets serve and predict ask the same of %s', async (name, { allows }) => {
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const key = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    for (const value of [-1, 0, 0.5, 1, 1.5, 2 ** 31 - 1, 2 ** 31]) {
+      err = '';
+      await main(['predict', 'absent.png', `--${flag}=${value}`]);
+      expect(err.includes('no image there'), `--${flag} ${value}: ${err}`).toBe(allows(value));
+      const parsed = ChatRequest.safeParse({ messages: [{ role: 'user', content: '' }], [key]: value });
+      expect(parsed.success, `${key}: ${value}`).toBe(allows(value));
+    }
   });
 
   it('suggests the nearest verb', async () => {

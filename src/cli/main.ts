@@ -4,7 +4,7 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
-import { InputError, messageOf, RunError } from '../shared/errors.ts';
+import { InputError, messageOf, messageWithPath, RunError, refusalOf } from '../shared/errors.ts';
 import { printJson } from './output.ts';
 
 interface Verb {
@@ -113,6 +113,8 @@ function reportError(error: unknown, json: boolean): number {
   }
   if (error instanceof InputError) return report('input', error.message, error.exitCode, json);
   if (error instanceof RunError) return report('run', error.message, error.exitCode, json);
+  // What no command had an own word for: a folder that cannot be written, as a rule.
+  if (refusalOf(error)) return report('run', `${messageWithPath(error)}; check the path and its permissions.`, 1, json);
   const stack = process.env.TEXLENS_DEBUG === '1' && error instanceof Error ? `\n${error.stack}` : '';
   const hint = stack === '' ? ' (unexpected; set TEXLENS_DEBUG=1 to see where)' : stack;
   process.stderr.write(`error: ${messageOf(error)}${hint}\n`);

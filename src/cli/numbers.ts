@@ -1,5 +1,6 @@
 // Numbers in flags.
 import { InvalidArgumentError } from 'commander';
+import type { NumberRule } from '../generate/sampling_rules.ts';
 
 export const whole = (text: string): number => {
   if (!/^\d+$/.test(text)) throw new InvalidArgumentError('expected a whole number.');
@@ -23,3 +24,12 @@ export const portNumber = (text: string): number => {
     throw new InvalidArgumentError('expected a whole number from 0 to 65535.');
   return Number(text);
 };
+
+/** A number by a rule that the command line has not for itself. */
+export const ruled =
+  ({ expected, allows }: NumberRule) =>
+  (text: string): number => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (!allows(value)) throw new InvalidArgumentError(`expected ${expected}.`);
+    return value;
+  };

@@ -45,18 +45,6 @@ describe('defaults', () => {
     expect(train).toMatchObject({ max_steps: 3, epochs: undefined, warmup_steps: undefined });
     expect(image).toEqual({ resized_height: 56, resized_width: 280 });
   });
-
-  it('follow the one pixel bound that is given', () => {
-    expect(parseRunConfig(`${MINIMAL}image: {max_pixels: 7840}\n`, 'run.yaml').image).toEqual({
-      min_pixels: 7840,
-      max_pixels: 7840,
-    });
-    expect(parseRunConfig(`${MINIMAL}image: {tidy_em: 24}\n`, 'run.yaml').image).toMatchObject({
-      tidy_em: 24,
-      max_pixels: 56448,
-    });
-    expect(parseRunConfig(`${MINIMAL}image: {min_pixels: 100000}\n`, 'run.yaml').image.max_pixels).toBe(100000);
-  });
 });
 
 describe('faults', () => {

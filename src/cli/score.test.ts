@@ -110,7 +110,7 @@ it('tells predictions to the terminal as text alone', async () => {
 });
 
 it.each([
-  ['other.tsv', 'no column truth, gt, ground_truth; it has wanted, read. Name one with --truth-column.'],
+  ['other.tsv', 'no column truth, gt, ground_truth or the like; it has wanted, read. Name one with --truth-column.'],
   ['empty.csv', 'has no rows'],
   ['absent.csv', 'cannot be read'],
   ['lists.json', 'expected an array of objects'],

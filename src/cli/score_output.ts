@@ -1,10 +1,8 @@
 // How scores are told: predictions beside truths, a table, the report and JSON; of one run or of several side by side.
-import { mkdir } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { formatScore, METRIC_LABELS, METRIC_NAMES } from '../eval/labels.ts';
 import type { ReportRun } from '../eval/report.ts';
-import { writeAtomically } from '../shared/files.ts';
+import { readyFile, writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
 import { whole } from './numbers.ts';
 import { clean, printJson, sayTable } from './output.ts';
@@ -22,9 +20,9 @@ export const withScoreOptions = (command: Command): Command =>
     .option('--report <file>', 'write an HTML page with the scores, where the errors lie and the worst cases')
     .option('--worst <n>', 'cases on that page', whole, 30);
 
-/** Makes the report's folder, so that a wrong path is told before the work. */
+/** So that a wrong path is told before the work. */
 export async function readyReport(file: string | undefined): Promise<void> {
-  if (file !== undefined) await mkdir(dirname(resolve(file)), { recursive: true });
+  if (file !== undefined) await readyFile(file, '--report');
 }
 
 interface Telling<Run extends ReportRun> extends ScoreFlags {

@@ -56,7 +56,10 @@ export async function inspect(item: Item, name: string, options: InspectOptions)
   try {
     bytes = typeof row.image === 'string' ? await readImage(row.image) : row.image;
   } catch (error) {
-    return drop('image file not readable', messageOf(error));
+    return drop(
+      'image file not readable',
+      `${typeof row.image === 'string' ? row.image : 'image'}: ${messageOf(error)}`,
+    );
   }
   if (bytes.length > MAX_IMAGE_BYTES) return drop('not a readable image', `${bytes.length} bytes, more than 64 MiB`);
   try {
@@ -85,8 +88,8 @@ async function asPng(bytes: Uint8Array): Promise<Uint8Array> {
 /** A labels file may name anything, also a device without end. */
 async function readImage(path: string): Promise<Uint8Array> {
   const info = await stat(path);
-  if (!info.isFile()) throw new Error(`${path} is no file`);
-  if (info.size > MAX_IMAGE_BYTES) throw new Error(`${path} has ${info.size} bytes, more than 64 MiB`);
+  if (!info.isFile()) throw new Error('it is no file');
+  if (info.size > MAX_IMAGE_BYTES) throw new Error(`${info.size} bytes, more than 64 MiB`);
   return readFile(path);
 }
 

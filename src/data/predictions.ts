@@ -38,7 +38,7 @@ export async function readPredictions(file: string, columns: PredictionColumns =
   const needed = (given: string | undefined, usual: readonly string[], option: string): string => {
     const name = find(given, usual);
     if (name !== undefined && names.includes(name)) return name;
-    const wanted = given ?? usual.slice(0, 3).join(', ');
+    const wanted = given ?? `${usual.slice(0, 3).join(', ')} or the like`;
     throw new InputError(
       `${file}: no column ${wanted}; it has ${names.join(', ') || 'none'}. Name one with ${option}.`,
     );
@@ -61,15 +61,16 @@ export async function readPredictions(file: string, columns: PredictionColumns =
   });
 }
 
+const ARRAY = 'an array of objects such as {"gt": "x", "pred": "x"}';
+
 function jsonArray(file: string, text: string): Table {
   let list: unknown;
   try {
     list = JSON.parse(text.replace(/^\uFEFF/, ''));
   } catch (error) {
-    throw new InputError(`${file}: broken JSON (${messageOf(error)}).`);
+    throw new InputError(`${file}: broken JSON (${messageOf(error)}); expected ${ARRAY}.`);
   }
   const isObject = (entry: unknown): boolean => typeof entry === 'object' && entry !== null && !Array.isArray(entry);
-  if (!Array.isArray(list) || !list.every(isObject))
-    throw new InputError(`${file}: expected an array of objects such as {"gt": "x", "pred": "x"}.`);
+  if (!Array.isArray(list) || !list.every(isObject)) throw new InputError(`${file}: expected ${ARRAY}.`);
   return readTable('.jsonl', list.map((entry) => JSON.stringify(entry)).join('\n'));
 }

@@ -4,7 +4,7 @@
 import { statSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, messageOf, RunError } from '../shared/errors.ts';
+import { InputError, messageOf, RunError, refusalOf } from '../shared/errors.ts';
 import { type Lock, takeLock } from '../shared/lock.ts';
 import { bar, say } from '../shared/log.ts';
 import { type LabelledImage, type SplitOptions, split, writeConversations, writeCsv } from './conversation.ts';
@@ -65,8 +65,8 @@ export async function prepareData(options: PrepareOptions, hooks: PrepareHooks =
       await lock.release();
     }
   } catch (error) {
-    // An error of the system, which comes from a worker thread as its message alone: a full disk, as a rule.
-    if (error instanceof InputError || !/^E[A-Z]+: /.test(messageOf(error))) throw error;
+    // A full disk, as a rule.
+    if (error instanceof InputError || refusalOf(error) === undefined) throw error;
     throw new RunError(
       `--out ${out}: could not be written (${messageOf(error)}); free space and run the same command again, it goes on.`,
     );

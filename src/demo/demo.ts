@@ -1,7 +1,7 @@
 // The demonstration: teaches the bundled model one person's hand, by sums. Data, score, LoRA fine-tuning, score again; every part is
 // what the commands prepare, eval and train do, and all of it stays in one folder.
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { OpenedBackend } from '../backends/open.ts';
@@ -13,6 +13,7 @@ import { bundledModel } from '../models/bundled.ts';
 import { InputError, RunError } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { say } from '../shared/log.ts';
+import { FILES } from '../tracker/schema.ts';
 import { runTraining } from '../train/run.ts';
 import { parseRunConfig } from '../train/run_config.ts';
 import { type Scored, scoreModel } from '../train/score.ts';
@@ -27,9 +28,9 @@ export interface DemoOptions {
 }
 
 /** What the demonstration does unless told. */
-export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 60 };
+export const DEMO: DemoOptions = { out: 'texlens-demo', train: 600, heldOut: 100, steps: 45 };
 /** The same in little, to see that all of it works. */
-export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 16 };
+export const QUICK: DemoOptions = { out: 'texlens-demo', train: 200, heldOut: 28, steps: 12 };
 
 type Score = Pick<Scores, 'exactMatch' | 'editDistance' | 'count'>;
 
@@ -59,10 +60,12 @@ export async function runDemo(options: DemoOptions, opened: OpenedBackend): Prom
   const model = bundledModel();
   const data = join(options.out, 'data');
   const run = join(options.out, 'run');
-  // An earlier demonstration left its data too; a run without them is somebody's own, and is to be replaced below.
-  if (existsSync(run) && !existsSync(data))
-    throw new InputError(`--out ${options.out}: ${run} is there and not of a demonstration; choose another folder.`);
-
+  // An earlier demonstration's run is replaced; it stands beside its data.
+  const held = await readdir(run).catch((): string[] => []);
+  if (held.length > 0 && !(held.includes(FILES.run) && existsSync(data)))
+    throw new InputError(
+      `--out ${options.out}: ${run} is there and not of a demonstration (it holds ${held.slice(0, 3).join(', ')}), and would be deleted; choose another folder.`,
+    );
   step(`1. ${options.train + options.heldOut} sums in one person's hand → ${data}`);
   const heldOut = await prepare(options, data);
 

@@ -48,7 +48,8 @@ export interface Generation {
   readonly ids: number[];
   /** mean probability of the tokens written, the stop token included */
   readonly confidence: number;
-  readonly stop: 'stop_token' | 'length' | 'repetition';
+  /** `blank`: nothing is on the picture, and the model was not asked */
+  readonly stop: 'stop_token' | 'length' | 'repetition' | 'blank';
 }
 
 /** One sequence of a running batch. */

@@ -1,4 +1,5 @@
-// Reads many images: batches of alike lengths through the generator, and a second look at faulty readings.
+// Reads many images: batches of alike lengths through the generator, and a second look at faulty readings. What is blank is
+// not shown to the model.
 import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { EncodedSample } from '../models/qwen2_vl/batch.ts';
 import { bar } from '../shared/log.ts';
@@ -13,6 +14,14 @@ import {
   readingOf,
 } from './second_look.ts';
 
+/** Formulas that an evaluation reads in one batch. */
+export const READ_AT_ONCE = 16;
+
+/** What a picture says on which nothing is written; a model would read something into it. */
+const NOTHING: Reading = { ids: [], text: '', confidence: 0, stop: 'blank', look: 'first' };
+
+const isBlank = ({ images }: EncodedSample): boolean => images.length > 0 && images.every((image) => image.isBlank);
+
 /**
  * Readings as their batches finish, with the index of each one's prompt: prompts are sorted by length, so that a batch
  * wastes little, and second looks come when all others are done. `onToken` streams first looks.
@@ -25,7 +34,10 @@ export async function* readEach(
   onToken?: (index: number, token: number) => void,
 ): AsyncGenerator<{ index: number; reading: Reading }> {
   const { batchSize, secondLook } = options;
-  const order = Array.from(prompts.keys()).sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
+  for (const [index, prompt] of prompts.entries()) if (isBlank(prompt)) yield { index, reading: NOTHING };
+  const order = Array.from(prompts.keys())
+    .filter((i) => !isBlank(prompts[i]!))
+    .sort((a, b) => prompts[a]!.ids.length - prompts[b]!.ids.length);
   const doubts: Doubt[] = [];
   for (let start = 0; start < order.length; start += batchSize) {
     const batch = order.slice(start, start + batchSize);

@@ -101,10 +101,7 @@ async function bytesOnDisk({ file, target }: Job): Promise<number> {
 function faultOf(repo: RepoName, faults: readonly { path: string; error: unknown }[], count: number): Error {
   const [first] = faults;
   if (faults.length === 1 && first?.error instanceof Error && first.error.name === 'InputError') return first.error;
-  const lines = faults.map(({ path, error }) => {
-    const told = isDiskFull(error) ? 'the disk is full' : messageOf(error);
-    return `  ${path}: ${told}`;
-  });
+  const lines = faults.map(({ path, error }) => `  ${path}: ${messageOf(error)}`);
   return new RunError(
     `${formatRepoName(repo)}: ${faults.length} of ${count} files failed; the same command goes on from here:\n${lines.join('\n')}`,
   );

@@ -15,3 +15,9 @@ export function bundledModel(): string {
     );
   return FOLDER;
 }
+
+/** What recipes, and the adapters of their runs, call it; relative to the checkout. */
+const NAME = 'models/base';
+
+/** A model's folder; the name that recipes have for the bundled one is it from every folder where nothing else is called so. */
+export const orBundled = (folder: string): string => (folder === NAME && !existsSync(folder) ? bundledModel() : folder);

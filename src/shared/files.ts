@@ -1,5 +1,21 @@
-// Writing files so that what is on disk is always whole.
-import { rename, rm, writeFile } from 'node:fs/promises';
+// Writing files so that what is on disk is always whole, where a person says.
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { InputError, messageOf } from './errors.ts';
+
+/** Makes the folder of a file that is written later, so that a wrong path is told before the work; `flag` asked for it. */
+export async function readyFile(file: string, flag: string): Promise<void> {
+  if ((await stat(file).catch(() => null))?.isDirectory())
+    throw new InputError(`${flag} ${file}: it is a folder; expected the name of a file.`);
+  await readyFolder(dirname(resolve(file)), `${flag} ${file}`);
+}
+
+/** Makes a folder; `asked` is the flag and what it says. */
+export async function readyFolder(folder: string, asked: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    throw new InputError(`${asked}: its folder cannot be made (${messageOf(error)}); choose another place.`);
+  });
+}
 
 let writes = 0;
 

@@ -54,7 +54,9 @@ export function bar(title: string, total: number, { from = 0, format = String }:
         say(`${state} ETA ${eta}s`);
       }
     },
-    stop: () => say(`${state} in ${((Date.now() - start) / 1000).toFixed(1)}s`),
+    stop() {
+      if (state !== '') say(`${state} in ${((Date.now() - start) / 1000).toFixed(1)}s`);
+    },
   };
 }
 

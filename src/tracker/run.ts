@@ -3,7 +3,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { InputError, messageOf } from '../shared/errors.ts';
+import { InputError, messageOf, messageWithPath } from '../shared/errors.ts';
 import { writeAtomically } from '../shared/files.ts';
 import { type Lock, takeLock } from '../shared/lock.ts';
 import { say } from '../shared/log.ts';
@@ -119,7 +119,7 @@ export class Run {
           this.tell(message),
         );
     } catch (error) {
-      this.tell(`${this.folder}: the run cannot be recorded (${messageOf(error)}); it goes on all the same`);
+      this.tell(`${this.folder}: the run cannot be recorded (${messageWithPath(error)}); it goes on all the same`);
     }
     if (resume !== undefined)
       for (const name of ['scalars', 'events'] as const) this.append(name, { resume, time: Date.now() });
@@ -221,7 +221,7 @@ export class Run {
     this.ended = true;
     process.off('exit', this.onExit);
     this.meta.status = status ?? (error === undefined ? 'finished' : 'failed');
-    this.meta.error = error === undefined ? null : messageOf(error);
+    this.meta.error = error === undefined ? null : messageWithPath(error);
     this.meta.summary = { ...summary };
     this.meta.endedAt = new Date().toISOString();
     await this.flushFiles();

@@ -2,11 +2,11 @@
 import type { Backend } from '../backends/contract.ts';
 import { type Grade, grade, score } from '../eval/metrics.ts';
 import { Generator, usualOptions } from '../generate/generator.ts';
-import { readAll } from '../generate/read.ts';
+import { READ_AT_ONCE, readAll } from '../generate/read.ts';
 import { pack } from '../models/qwen2_vl/packing.ts';
 import { promptOf, sizeOfSample } from './dataset.ts';
 import type { RunConfig } from './run_schema.ts';
-import { READ_AT_ONCE, type Setup } from './setup.ts';
+import type { Setup } from './setup.ts';
 import type { Trainer } from './trainer.ts';
 
 export interface Evaluation {

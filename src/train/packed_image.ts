@@ -3,13 +3,13 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import type { Grid } from '../models/qwen2_vl/positions.ts';
 import type { ResizedImage } from '../models/qwen2_vl/processor.ts';
 
-/** i32 grid t, h, w and channels, then the patches, deflated; of grey ones the first channel. */
-const HEAD_BYTES = 16;
+/** i32 grid t, h, w, channels and whether it is blank, then the patches, deflated; of grey ones the first channel. */
+const HEAD_BYTES = 20;
 
-export function packImage({ grid, pixels }: ResizedImage): Uint8Array {
+export function packImage({ grid, pixels, isBlank }: ResizedImage): Uint8Array {
   const [frames, rows, columns] = grid;
   const grey = greyOf(pixels, frames * rows * columns);
-  const head = Int32Array.of(...grid, grey ? 1 : 3);
+  const head = Int32Array.of(...grid, grey ? 1 : 3, isBlank ? 1 : 0);
   return Buffer.concat([new Uint8Array(head.buffer), deflateRawSync(grey ?? pixels, { level: 1 })]);
 }
 
@@ -28,6 +28,7 @@ function greyOf(pixels: Uint8Array, patches: number): Uint8Array | null {
 
 export class PackedImage implements ResizedImage {
   readonly grid: Grid;
+  readonly isBlank: boolean;
   private readonly channels: number;
 
   /** @param read gives the packed bytes again, where they need not be held */
@@ -38,6 +39,7 @@ export class PackedImage implements ResizedImage {
     const head = new Int32Array(new Uint8Array(packed.subarray(0, HEAD_BYTES)).buffer);
     this.grid = [head[0]!, head[1]!, head[2]!];
     this.channels = head[3]!;
+    this.isBlank = head[4] === 1;
   }
 
   get pixels(): Uint8Array {

@@ -1,15 +1,16 @@
 // A whole training run from its configuration: preflight, steps, evaluation, checkpoints, the final adapter or model.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Backend } from '../backends/contract.ts';
 import type { OpenedBackend } from '../backends/open.ts';
 import { saveAdapter } from '../models/qwen2_vl/adapter.ts';
 import type { Placement } from '../models/qwen2_vl/packing.ts';
 import { saveModel } from '../models/qwen2_vl/save.ts';
-import { saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import { type Instruction, saveTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import { readyFolder } from '../shared/files.ts';
 import { bar, say } from '../shared/log.ts';
 import type { ExportSettings } from '../tracker/export/contract.ts';
 import { createRun, type Run } from '../tracker/run.ts';
+import { fillFromBase } from './base_settings.ts';
 import {
   loadCheckpoint,
   refuseOwnBase,
@@ -43,11 +44,12 @@ export interface RunResult {
 
 /** Trains as the configuration says, and records the run in the output folder. */
 export async function runTraining(
-  config: RunConfig,
+  given: RunConfig,
   opened: OpenedBackend,
   resume: boolean,
   exportSettings: ExportSettings = {},
 ): Promise<RunResult> {
+  const { config, instruction } = await fillFromBase(given);
   const { to, project, name, tags, notes, system_seconds: systemEverySeconds } = config.track;
   const exporters = to.filter((tracker) => tracker !== 'local');
   const about = { folder: config.output, name, project, tags, notes, config };
@@ -59,7 +61,7 @@ export async function runTraining(
   };
   process.on('SIGINT', interrupted);
   try {
-    const { result, summary } = await trainRecorded(config, opened, resume, async (after) => {
+    const { result, summary } = await trainRecorded(config, instruction, opened, resume, async (after) => {
       started.run = await createRun({ ...about, resume: after, exporters, exportSettings, systemEverySeconds });
       return started.run;
     });
@@ -81,12 +83,13 @@ interface Recorded {
 
 async function trainRecorded(
   config: RunConfig,
+  instruction: Instruction,
   opened: OpenedBackend,
   resume: boolean,
   record: Recorder,
 ): Promise<Recorded> {
   refuseOwnBase(config.model, config.output);
-  const setup = await setUp(config, opened);
+  const setup = await setUp(config, instruction, opened);
   try {
     return await trainSetUp(config, opened, setup, resume, record);
   } finally {
@@ -106,7 +109,7 @@ async function trainSetUp(
   const model = processor.config;
   const checkpointRoot = join(config.output, WRITTEN.checkpoints);
   if (!resume) await removeEarlier(config.output);
-  await mkdir(checkpointRoot, { recursive: true });
+  await readyFolder(checkpointRoot, `output ${config.output}`);
   const restored = resume ? await loadCheckpoint(checkpointRoot, identity, backend) : null;
   if (resume && !restored) say('no checkpoint to resume from: starting at the first step');
   let state: TrainerState = restored ?? {

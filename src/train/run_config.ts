@@ -255,20 +255,11 @@ function crossFaults(merged: Section): Fault[] {
   return faults;
 }
 
-/** Fills in the one of each exclusive pair that nothing was said about. */
+/** Fills in the one of each exclusive pair that nothing was said about; those of `image` depend on the base. */
 function withExclusiveDefaults(config: RunConfig): RunConfig {
-  const { image, train } = config;
-  const { min_pixels: least, max_pixels: most } = image;
+  const { train } = config;
   return {
     ...config,
-    image:
-      image.resized_height !== undefined
-        ? image
-        : {
-            ...image,
-            min_pixels: least ?? Math.min(28_224, most ?? 28_224),
-            max_pixels: most ?? Math.max(56_448, least ?? 0),
-          },
     train: {
       ...train,
       epochs: train.max_steps === undefined ? (train.epochs ?? 2) : undefined,

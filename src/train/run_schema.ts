@@ -62,14 +62,15 @@ export const schema = z.strictObject({
       prompt: z.string().min(1).optional().describe('the instruction beside the image, as text'),
     })
     .prefault({} as never),
+  /** What is not said is as the base was trained, where it tells (base_settings.ts). */
   image: z
     .strictObject({
       min_pixels: optionalCount(28 * 28),
       max_pixels: optionalCount(28 * 28),
       resized_height: optionalCount(),
       resized_width: optionalCount(),
-      /** Pictures are tidied (src/formats/tidy) in training and, by the trained model, at reading. */
-      tidy_em: optionalCount(),
+      /** Pictures are tidied (src/formats/tidy) in training and, by the trained model, at reading; 0 for no tidying. */
+      tidy_em: optionalCount(0),
     })
     .prefault({}),
   method: choice(['lora', 'full'], 'lora'),

@@ -12,7 +12,7 @@ import { say } from '../shared/log.ts';
 import { PackedImage, packImage } from './packed_image.ts';
 
 /** Counts up whenever decoding, sizing, the template or the tokenizer give something else for the same input. */
-const VERSION = 2;
+const VERSION = 3;
 
 /** What beside the label decides the token ids. */
 const TOKENIZER_FILES = [

@@ -3,9 +3,10 @@ import type { OpenedBackend } from '../backends/open.ts';
 import type { Conversation } from '../data/conversation.ts';
 import { type Grade, grade, type Pair, type Scores, score } from '../eval/metrics.ts';
 import { Generator, usualOptions } from '../generate/generator.ts';
-import { readAll } from '../generate/read.ts';
+import { READ_AT_ONCE, readAll } from '../generate/read.ts';
 import type { Look, ReadOptions } from '../generate/second_look.ts';
 import { loadModel } from '../models/qwen2_vl/session.ts';
+import { say } from '../shared/log.ts';
 import { DEFAULT_PROMPT, type Dropped, encodeRows, promptOf } from './dataset.ts';
 import { secondLookOf } from './second_look.ts';
 
@@ -45,11 +46,13 @@ export async function scoreModel(
   const options: ReadOptions = {
     ...usualOptions(processor),
     maxNewTokens,
-    batchSize: 16,
+    batchSize: READ_AT_ONCE,
     secondLook: secondLookOf(secondLook, tokenizer),
   };
   const readings = await readAll(generator, tokenizer, samples.map(promptOf), options, 'generating');
   await generator.dispose();
+  for (const [i, { stop }] of readings.entries())
+    if (stop === 'blank') say(`${samples[i]!.name}: blank, and read as nothing; its label is ${labels[i]}`);
   const pairs = readings.map(({ text, look }, i) => ({
     image: samples[i]!.name,
     images: images[i]!,

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { OpenedBackend } from '../backends/open.ts';
 import { type Conversation, readConversations } from '../data/conversation.ts';
 import { formulasIn } from '../data/synthetic/formula_lists.ts';
+import { READ_AT_ONCE } from '../generate/read.ts';
 import type { Precision } from '../graph/types.ts';
 import { initLora, type LoraSettings, loraParameters, loraSpec } from '../models/qwen2_vl/adapter.ts';
 import type { Qwen2VLConfig } from '../models/qwen2_vl/config.ts';
@@ -12,11 +13,11 @@ import { chooseBucket, misfit, type SampleSize } from '../models/qwen2_vl/packin
 import { parameters, towerOf } from '../models/qwen2_vl/parameters.ts';
 import { type ImageSizing, Processor, type Tidying } from '../models/qwen2_vl/processor.ts';
 import type { Bucket } from '../models/qwen2_vl/programs.ts';
-import { type Instruction, readTrainedSettings } from '../models/qwen2_vl/trained_settings.ts';
+import type { Instruction } from '../models/qwen2_vl/trained_settings.ts';
 import type { LoraSpec, ScopeOptions } from '../nn/scope.ts';
 import { InputError } from '../shared/errors.ts';
 import { say } from '../shared/log.ts';
-import { DEFAULT_PROMPT, type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
+import { type Encoded, encodeRows, promptOf, sizeOfSample } from './dataset.ts';
 import { type DrawnOptions, DrawnSamples } from './drawn_samples.ts';
 import { keptFeatures } from './feature_cache.ts';
 import { identityOf } from './identity.ts';
@@ -55,11 +56,7 @@ const sizingOf = ({ min_pixels, max_pixels, resized_height, resized_width }: Run
     ? { resizedHeight: resized_height, resizedWidth: resized_width }
     : { minPixels: min_pixels as number, maxPixels: max_pixels as number };
 
-const tidyingOf = ({ tidy_em }: RunConfig['image']): Tidying | undefined =>
-  tidy_em === undefined ? undefined : { em: tidy_em };
-
-/** Formulas that an evaluation reads in one batch. */
-export const READ_AT_ONCE = 16;
+const tidyingOf = ({ tidy_em }: RunConfig['image']): Tidying | undefined => (tidy_em ? { em: tidy_em } : undefined);
 
 /** Samples of a block where nothing is said: a card takes them as fast as many cores draw them. */
 const BLOCK = { bf16: 4096, f32: 512 } as const;
@@ -81,25 +78,16 @@ function drawnOptions(
   return { draw: { seed, style, level, ...lists, ...again }, prompt, block: size, passes, workers };
 }
 
-/** What the configuration says, else what the model was trained with; tells where that is not what the run does. */
-async function instructionOf({ model, data, image }: RunConfig): Promise<Instruction> {
-  const trained = await readTrainedSettings(model);
-  if (trained?.tidy && image.tidy_em === undefined)
-    say(`${model} was trained on tidied pictures, which this run’s are not: image.tidy_em is not set`);
-  if (data.prompt !== undefined) return { prompt: data.prompt, replaces: true };
-  if (trained === null) return { prompt: DEFAULT_PROMPT, replaces: false };
-  const { prompt, replaces } = trained;
-  say(`data.prompt is not set: ${JSON.stringify(prompt)}, as ${model} was trained`);
-  return { prompt, replaces };
-}
-
 /** Reads or draws the samples, loads the weights, and traces the programs. */
-export async function setUp(config: RunConfig, { backend, precision }: OpenedBackend): Promise<Setup> {
+export async function setUp(
+  config: RunConfig,
+  instruction: Instruction,
+  { backend, precision }: OpenedBackend,
+): Promise<Setup> {
   const { train } = config;
   const processor = await Processor.load(config.model, sizingOf(config.image), tidyingOf(config.image));
   const model = processor.config;
   const { lora, written, trained } = whatTrains(config, model);
-  const instruction = await instructionOf(config);
   const { source, val, drawn, close } = await openSamples(config, processor, instruction, precision);
   try {
     const area = model.vision.mergeSize ** 2;

@@ -54,6 +54,14 @@ describe('demo --quick', () => {
     expect(lastJson(read.stdout)).toMatchObject({ image, latex: tuned });
   });
 
+  it('deletes no folder that is not a run of its own', async () => {
+    await mkdir(at('mine', 'run'), { recursive: true });
+    await writeFile(at('mine', 'run', 'notes.txt'), 'mine');
+    const { code, stderr } = await texlens('demo', '--quick', '--out', at('mine'));
+    expect([code, stderr]).toEqual([2, expect.stringMatching(/holds files that are no run \(notes\.txt\)/)]);
+    expect(await readFile(at('mine', 'run', 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
   it('draws the predictions, one row each', async () => {
     const { width, height } = await sharp(report.picture).metadata();
     expect(width).toBeGreaterThan(1000);

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openRun } from '../../src/tracker/reader.ts';
+import { openRun, readMeta } from '../../src/tracker/reader.ts';
 import { lastJson, MAIN, texlens, texlensHere, type Workspace, workspace } from './cli.ts';
 
 describe('drawn training samples', () => {
@@ -85,21 +85,32 @@ describe('drawn training samples', () => {
     expect(stderr).toMatch(/dropped drawn sample \d+: \d+ tokens, more than the 32 of a row/);
   });
 
-  it('without a prompt of its own a run keeps to that of its base, and says so', async () => {
+  it('what it does not say of prompt and pictures is as its base was trained, said, and kept; what it says counts', async () => {
     const { data, ...run } = JSON.parse(await readFile(config(), 'utf8')) as { model: string; data: { draw: object } };
     await cp(run.model, at('taught'), { recursive: true });
-    const own = { prompt: 'x = y', sizing: { minPixels: 784, maxPixels: 78_400 }, tidy: { em: 26 } };
+    const own = { prompt: 'x = y', replaces: true, sizing: { minPixels: 784, maxPixels: 78_400 }, tidy: { em: 26 } };
     await writeFile(at('taught', 'texlens.json'), JSON.stringify(own));
-    const taught = { ...run, model: at('taught'), data: { draw: data.draw } };
-    await writeFile(at('taught.yaml'), JSON.stringify(taught));
-    const flags = ['--output', at('kept'), '--max-steps', '1'];
-    const { code, stderr } = await texlensHere('train', at('taught.yaml'), ...flags);
-    expect(code, stderr).toBe(0);
-    expect(stderr).toContain('data.prompt is not set: "x = y"');
-    expect(stderr).toContain('image.tidy_em is not set');
-    const kept: unknown = JSON.parse(await readFile(at('kept', 'adapter', 'texlens.json'), 'utf8'));
-    expect(kept).toMatchObject({ prompt: 'x = y', replaces: true });
-    expect(kept).not.toHaveProperty('tidy');
+    const train = async (name: string, image: object, prompt?: string) => {
+      const taught = { ...run, model: at('taught'), data: { draw: data.draw, prompt }, image };
+      await writeFile(at('taught.yaml'), JSON.stringify(taught));
+      const { code, stderr } = await texlensHere('train', at('taught.yaml'), '--output', at(name), '--max-steps', '1');
+      expect(code, stderr).toBe(0);
+      const kept: unknown = JSON.parse(await readFile(at(name, 'adapter', 'texlens.json'), 'utf8'));
+      return { kept, stderr, recorded: (await readMeta(at(name)))!.config };
+    };
+    const all = await train('kept', {});
+    expect(all.kept).toEqual(own);
+    expect(all.stderr).toContain(
+      'taught was trained, where the configuration says nothing: ' +
+        'data.prompt "x = y", image.tidy_em 26, image.min_pixels 784, image.max_pixels 78400\n',
+    );
+    expect(all.recorded).toMatchObject({ image: { tidy_em: 26, min_pixels: 784, max_pixels: 78_400 } });
+    expect(all.stderr).not.toContain('note: ');
+    const some = await train('told', { tidy_em: 0, max_pixels: 20_000 }, 'y = x');
+    const sizing = { minPixels: 784, maxPixels: 20_000 };
+    expect(some.kept).toEqual({ prompt: 'y = x', replaces: true, sizing });
+    expect(some.stderr).toContain('says nothing: image.min_pixels 784\n');
+    expect(some.stderr).toMatch(/note: \S*taught was trained with the prompt "x = y" alone; a run with another one/);
   });
 
   it('when none fits, nothing is trained', async () => {

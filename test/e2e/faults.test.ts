@@ -78,6 +78,17 @@ describe('images', () => {
     expect(jsonLines(read.stdout)).toHaveLength(3);
   });
 
+  it('a list that is absent, or no file', async () => {
+    for (const [path, reason] of [
+      [at('absent.json'), 'no such file or folder'],
+      [at('data'), 'it is a folder'],
+      [at('run.yaml', 'val.json'), 'a part of its path is a file and no folder'],
+    ] as const)
+      expect(await fault(2, 'eval', '--model', at('base'), '--data', path)).toBe(
+        `${path}: cannot be read (${reason}); expected a conversation JSON as \`texlens prepare\` writes it.`,
+      );
+  });
+
   it('a path where nothing is', async () => {
     expect(await fault(2, 'predict', at('absent.png'), '--model', at('base'))).toContain('absent.png: no image there');
   });
@@ -192,18 +203,75 @@ describe('training data', () => {
     const message = await fault(2, 'train', at('keys.yaml'));
     expect(message).toContain('keys.yaml:1: modle');
     expect(message).toContain('keys.yaml:2: train.lr: expected a number above 0');
-    expect(await fault(2, 'train', at('none.yaml'))).toContain('none.yaml: cannot be read');
+    expect(await fault(2, 'train', at('none.yaml'))).toMatch(
+      /none\.yaml: cannot be read \(no such file.*configuration\.$/,
+    );
+    expect(await fault(2, 'train', at('latex-ocr.yaml'))).toMatch(
+      /comes with texlens is \S*recipes.latex-ocr\.yaml\.$/,
+    );
+  });
+});
+
+describe('places to write', () => {
+  const table = () => at('pairs.csv');
+  beforeAll(() => writeFile(table(), 'truth,prediction\nx,x\n'));
+
+  it.each([
+    ['score --report', () => ['score', table(), '--report', join(table(), 'page.html')]],
+    ['normalize --out', () => ['normalize', table(), '--text-column', 'truth', '--out', join(table(), 'list.txt')]],
+    ['init --out', () => ['init', '--out', join(table(), 'model')]],
+    [
+      'runs export --out',
+      () => ['runs', 'export', 'whole', '--root', at(), '--format', 'csv', '--out', join(table(), 'x')],
+    ],
+    ['train --output', () => [...TRAIN(), '--output', join(table(), 'run')]],
+  ])('%s below a file is refused', async (_, args) => {
+    expect(await fault(2, ...args())).toMatch(
+      /pairs\.csv\S*: its folder cannot be made \(.*\); choose another place\.$/,
+    );
+  });
+
+  it('--report that is a folder is refused before anything is scored', async () => {
+    const { code, stderr } = await texlensHere('score', table(), '--report', at('data'));
+    expect([code, stderr]).toEqual([
+      2,
+      `error: --report ${at('data')}: it is a folder; expected the name of a file.\n`,
+    ]);
+  });
+
+  it('init writes over no model', async () => {
+    const before = await readFile(join(at('base'), 'model.safetensors'));
+    expect(await fault(2, 'init', '--out', at('base'), '--seed', '9')).toContain(
+      'holds other files already (config.json',
+    );
+    expect((await readFile(join(at('base'), 'model.safetensors'))).equals(before)).toBe(true);
   });
 });
 
 describe('models and adapters', () => {
   const predict = (model: string, ...flags: string[]) => ['predict', good(), '--model', model, ...few, ...flags];
 
-  it('an adapter of another base names every culprit key', async () => {
+  it('an adapter of another base tells how many tensors do not fit, the first, and why most likely', async () => {
     const message = await fault(2, ...predict(at('base'), '--adapter', join(GOLDEN, 'model', 'tiny', 'adapter')));
     const key = 'base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight';
     expect(message).toContain(`misshapen: ${key} is [8, 64], expected [8, 192]`);
-    expect(message).toMatch(/layers\.1\.mlp\.down_proj\.lora_B\.weight is \[64, 8\], expected \[192, 8\]/);
+    expect(message).toMatch(/does not fit this base model, which wants \d+ tensors of it:\n {2}\d+ misshapen: /);
+    expect(message).toContain('Most likely it is of a model of another size. Use it with the base it was trained on');
+    expect(message.split('\n').length).toBeLessThanOrEqual(5);
+  });
+
+  it('weights of another config.json are told in the same way', async () => {
+    const mixed = at('mixed');
+    await cp(at('base'), mixed, { recursive: true });
+    const config = JSON.parse(await readFile(join(mixed, 'config.json'), 'utf8')) as { num_hidden_layers: number };
+    const message = async (): Promise<string> => {
+      await writeFile(join(mixed, 'config.json'), JSON.stringify(config));
+      return fault(2, ...predict(mixed));
+    };
+    config.num_hidden_layers--;
+    expect(await message()).toMatch(/\n {2}\d+ unexpected: .*; …\nMost likely it is of a larger model\./);
+    config.num_hidden_layers += 2;
+    expect(await message()).toMatch(/\n {2}\d+ missing: .*; …\nMost likely a part of it is gone\./);
   });
 
   it('an adapter whose keys fit no module is refused, not ignored', async () => {
@@ -214,8 +282,9 @@ describe('models and adapters', () => {
     // Same length, so that the header's offsets hold.
     await writeFile(file, Buffer.from(bytes.toString('latin1').replaceAll('layers.1', 'layerz.1'), 'latin1'));
     const message = await fault(2, ...predict(at('base'), '--adapter', folder));
-    expect(message).toMatch(/unexpected: \S*layerz\.1\.mlp\.down_proj\.lora_A\.weight/);
-    expect(message).toContain('missing: model.layers.1.mlp.down_proj.lora_A.weight');
+    expect(message).toMatch(/\n {2}\d+ unexpected: \S*layerz\.1\.\S*\.lora_A\.weight; /);
+    expect(message).toMatch(/\n {2}\d+ missing: model\.layers\.1\.\S*\.lora_A\.weight /);
+    expect(message).toContain('Most likely it is of another kind of model');
   });
 
   it.each([

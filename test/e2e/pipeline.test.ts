@@ -143,6 +143,7 @@ describe('from nothing to LaTeX', () => {
         latex: expect.any(String),
         confidence: expect.any(Number),
         look: expect.stringMatching(/^(first|mended|second)$/),
+        stop: expect.stringMatching(/^(stop_token|length)$/),
       });
   });
 
@@ -213,6 +214,7 @@ describe('from nothing to LaTeX', () => {
         latex: expect.any(String),
         confidence: expect.any(Number),
         look: expect.any(String),
+        stop: expect.any(String),
       },
     ]);
   });

@@ -92,6 +92,18 @@ describe('texlens serve', () => {
     });
   });
 
+  it('says that a picture is blank, whole and streamed', async () => {
+    const paper = { pixels: new Uint8Array(200 * 60).fill(250), width: 200, height: 60, channels: 1 } as const;
+    await writeFile(at('blank.png'), encodePng(paper));
+    const answer = await ask('api/read', { method: 'POST', body: await readFile(at('blank.png')) });
+    expect(await answer.json()).toMatchObject({ latex: '', as_written: '', confidence: 0, stop: 'blank' });
+    expect(await (await chat('blank.png')).json()).toMatchObject({
+      choices: [{ message: { content: '' }, finish_reason: 'stop' }],
+      usage: { completion_tokens: 0 },
+    });
+    expect(await (await chat('blank.png', { stream: true })).text()).toMatch(/"stop":"blank".*\n\ndata: \[DONE\]/s);
+  });
+
   it('reads the files of a form together', async () => {
     const form = new FormData();
     for (const name of NAMES) form.append('file', new Blob([await readFile(at(name))]), name);

@@ -212,6 +212,7 @@ export const en = {
     reading: 'Reading…',
     failed: 'Not read',
     cut: 'Cut at the longest answer allowed',
+    blank: 'Blank: nothing is written on it',
     looped: 'Cut, for it began to repeat itself',
     confidence: 'Confidence',
     confidenceHint: 'The mean probability that the model gave what it wrote',

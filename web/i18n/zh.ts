@@ -202,6 +202,7 @@ export const zh: Dictionary = {
     reading: '识别中…',
     failed: '识别失败',
     cut: '达到长度上限，已截断',
+    blank: '空白：图片上没有内容',
     looped: '开始重复，已截断',
     confidence: '置信度',
     confidenceHint: '模型对所写内容给出的平均概率',

@@ -79,6 +79,7 @@ function Progress({ item }: { item: Item }) {
       </>
     );
   const { confidence, stop, latex } = state.reading;
+  if (stop === 'blank' && item.latex.value === latex) return <span class="warn">{words.blank}</span>;
   return (
     <>
       <span title={words.confidenceHint}>

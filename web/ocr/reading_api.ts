@@ -14,7 +14,7 @@ export const getHealth = (): Promise<Health> => unwrap<Health>(client.api.health
 export interface Reading {
   readonly latex: string;
   readonly confidence: number;
-  readonly stop: 'stop_token' | 'stop_text' | 'length' | 'repetition';
+  readonly stop: 'stop_token' | 'stop_text' | 'length' | 'repetition' | 'blank';
 }
 
 interface Chunk {

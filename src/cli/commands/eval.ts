@@ -8,7 +8,7 @@ import { breakdown } from '../../eval/breakdown.ts';
 import { score } from '../../eval/metrics.ts';
 import type { ReportRun } from '../../eval/report.ts';
 import type { Look } from '../../generate/second_look.ts';
-import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter } from '../../hub/resolve.ts';
 import { readAdapterConfig } from '../../models/qwen2_vl/adapter.ts';
 import { defaultModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError } from '../../shared/errors.ts';
@@ -16,7 +16,7 @@ import { say } from '../../shared/log.ts';
 import { scoreModel } from '../../train/score.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { type HubFlags, withHubOptions } from '../hub_flags.ts';
+import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
 import { count, upTo64 } from '../numbers.ts';
 import { withJsonOption } from '../output.ts';
 import { readyReport, type ScoreFlags, tellScores, withScoreOptions } from '../score_output.ts';
@@ -65,7 +65,7 @@ export function command(): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (flags: Flags) => {
       const rows = (await readConversations(flags.data)).slice(0, flags.count);
-      const model = flags.model && (await resolveModel(flags.model, flags));
+      const model = flags.model && (await modelFolder(flags.model, flags));
       // A missing adapter is told now, not after the others were read.
       const adapters: Adapter[] = [];
       for (const name of flags.adapter) adapters.push({ name, folder: await resolveAdapter(name, flags) });

@@ -1,7 +1,9 @@
 // texlens init: a new model to train from scratch, with a vocabulary of the LaTeX that the grammar writes, or that
 // lists of formulas hold.
+import { readdir } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { InputError } from '../../shared/errors.ts';
+import { readyFolder } from '../../shared/files.ts';
 import { say } from '../../shared/log.ts';
 import { whole } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
@@ -39,6 +41,12 @@ Examples:
   texlens train recipes/base-1-symbols.yaml --model models/fresh`,
     )
     .action(async (flags: Flags) => {
+      const held = await readdir(flags.out).catch(() => []);
+      if (held.length > 0)
+        throw new InputError(
+          `--out ${flags.out}: holds other files already (${held.slice(0, 3).join(', ')}), and a model in it would be lost; choose another or an empty folder.`,
+        );
+      await readyFolder(flags.out, `--out ${flags.out}`);
       const { createModel, SIZES } = await import('../../models/qwen2_vl/create.ts');
       const words = flags.formulas ? await learnedWords(flags.formulas, flags.vocabulary) : await grammarTokens();
       const { entries, parameters } = await createModel(flags.out, words, SIZES[flags.size], flags.seed);

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
 import { InputError } from '../../shared/errors.ts';
-import { writeAtomically } from '../../shared/files.ts';
+import { readyFile, writeAtomically } from '../../shared/files.ts';
 import { say } from '../../shared/log.ts';
 import { whole } from '../numbers.ts';
 import { clean, printJson, sayTable, withJsonOption } from '../output.ts';
@@ -51,6 +51,8 @@ Examples:
         throw new InputError('--json: stdout holds the formulas already; name a file with --out.');
       if (flags.out !== undefined && flags.heldOut !== undefined && resolve(flags.out) === resolve(flags.heldOut))
         throw new InputError(`--held-out ${flags.heldOut}: is --out too; give each a file of its own.`);
+      if (flags.out !== undefined) await readyFile(flags.out, '--out');
+      if (flags.heldOut !== undefined) await readyFile(flags.heldOut, '--held-out');
       const { canonicalLabels, choose, readLabels } = await import('../labels.ts');
       const names = files.length > 0 ? files : ['-'];
       const sources = (await Promise.all(names.map((file) => readLabels(file, flags.textColumn)))).flat();

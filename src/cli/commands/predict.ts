@@ -2,13 +2,14 @@
 import { stat } from 'node:fs/promises';
 import { clearScreenDown, moveCursor } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { glob } from 'tinyglobby';
 import type { Tokenizer } from '../../formats/tokenizer.ts';
 import type { Generator } from '../../generate/generator.ts';
 import { readAll, readEach } from '../../generate/read.ts';
+import { SAMPLING_RULES as RULES } from '../../generate/sampling_rules.ts';
 import type { Reading, ReadOptions } from '../../generate/second_look.ts';
-import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter } from '../../hub/resolve.ts';
 import type { EncodedSample } from '../../models/qwen2_vl/batch.ts';
 import { imagePrompt, type LoadedModel, MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
@@ -16,8 +17,8 @@ import { say } from '../../shared/log.ts';
 import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { type HubFlags, withHubOptions } from '../hub_flags.ts';
-import { count, upTo64, whole } from '../numbers.ts';
+import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
+import { count, ruled, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
 interface Flags extends DeviceFlags, HubFlags {
@@ -38,23 +39,6 @@ interface Flags extends DeviceFlags, HubFlags {
   json?: boolean;
 }
 
-const decimal = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0 && value < Number.POSITIVE_INFINITY))
-    throw new InvalidArgumentError('expected a number, 0 or more.');
-  return value;
-};
-
-const share = (text: string): number => {
-  if (decimal(text) > 1) throw new InvalidArgumentError('expected a number of 0 to 1.');
-  return decimal(text);
-};
-
-const factor = (text: string): number => {
-  if (decimal(text) === 0) throw new InvalidArgumentError('expected a number above 0.');
-  return decimal(text);
-};
-
 const EXAMPLES = `
 Examples:
   texlens predict formula.png
@@ -63,8 +47,9 @@ Examples:
   cat formula.png | texlens predict -
 
 One image is written as it is read, token by token, on a terminal. Of several, each is printed when it is done, with its
-name; --json prints {"image", "latex", "confidence", "look"} for each, or {"image", "error"} for one that cannot be read.
-A look is "first", "mended" where brackets were closed or left out after it, or "second".
+name; --json prints {"image", "latex", "confidence", "look", "stop"} for each, or {"image", "error"} for one that cannot
+be read. A look is "first", "mended" where brackets were closed or left out after it, or "second"; a stop is "stop_token"
+where the model was done, "length" at --max-new-tokens, "repetition" in a loop, and "blank" of a picture with nothing on it.
 
 The bundled model, and what is trained from it, writes x _ { 1 } = \\operatorname { s i n } y, which is printed as people
 write it: x_1=\\sin y. --spelling as-written prints the model's own words; --spelling compact shortens those of any model.
@@ -89,18 +74,28 @@ export function command(): Command {
     .option('--no-second-look', NO_SECOND_LOOK_HELP)
     .option('--together', 'all images are one question, with one answer')
     .option('--max-new-tokens <n>', 'tokens to write at most', count, 256)
-    .option('--temperature <t>', '0 takes the likeliest token, whatever --top-p, --top-k and --seed say', decimal, 0)
-    .option('--top-p <p>', 'nucleus of the probability that is kept', share, 1)
-    .option('--top-k <k>', 'tokens that are kept; 0 keeps all', whole, 0)
-    .option('--repetition-penalty <r>', 'by default the model’s own', factor)
-    .option('--seed <n>', 'seed of sampling', whole, 0)
+    .option(
+      '--temperature <t>',
+      '0 takes the likeliest token, whatever --top-p, --top-k and --seed say',
+      ruled(RULES.temperature),
+      0,
+    )
+    .option(
+      '--top-p <p>',
+      'share of the probability that is kept; 0 keeps the likeliest token alone',
+      ruled(RULES.topP),
+      1,
+    )
+    .option('--top-k <k>', 'tokens that are kept; 0 keeps all', ruled(RULES.topK), 0)
+    .option('--repetition-penalty <r>', 'by default the model’s own', ruled(RULES.repetitionPenalty))
+    .option('--seed <n>', 'seed of sampling', ruled(RULES.seed), 0)
     .option('--batch <n>', 'images at once', count, 8)
     .addHelpText('after', EXAMPLES)
     .action(async (images: string[], flags: Flags) => {
       const sources = (await Promise.all(images.map(expand))).flat();
       const reader = await openReader({
         ...flags,
-        model: flags.model && (await resolveModel(flags.model, flags)),
+        model: flags.model && (await modelFolder(flags.model, flags)),
         adapter: flags.adapter && (await resolveAdapter(flags.adapter, flags)),
       });
       const { model, generator, secondLook } = reader;
@@ -120,7 +115,9 @@ export function command(): Command {
       const spelled = (text: string): string => reader.spell(text, flags.spelling);
       const print = (image: string, reading: Reading): void => {
         const text = spelled(reading.text);
-        if (flags.json) printJson({ image, latex: text, confidence: reading.confidence, look: reading.look });
+        const { confidence, look, stop } = reading;
+        if (stop === 'blank') say(`${image}: blank: nothing is written on it`);
+        if (flags.json) printJson({ image, latex: text, confidence, look, stop });
         else process.stdout.write(single ? `${text}\n` : `${image}\t${text}\n`);
       };
       const terminals = flags.json ? [process.stderr] : [process.stdout, process.stderr];

@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline/promises';
 import { Command, Option } from 'commander';
 import { stringify } from 'csv-stringify/sync';
 import { InputError } from '../../shared/errors.ts';
-import { writeAtomically } from '../../shared/files.ts';
+import { readyFile, writeAtomically } from '../../shared/files.ts';
 import { formatBytes, say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
 import { exportRun } from '../../tracker/export/export_run.ts';
@@ -68,7 +68,8 @@ Examples:
 async function list({ root, json }: Flags): Promise<void> {
   const { runs, damaged } = await listRuns(root);
   for (const folder of damaged) say(`${folder}: its ${FILES.run} is damaged; it is left out`);
-  if (runs.length === 0) say(`no runs in ${root}`);
+  const isFolder = (await stat(root).catch(() => null))?.isDirectory() ?? false;
+  if (runs.length === 0) say(`no runs in ${root}${isFolder ? '' : ', which is no folder'}`);
   sayTable(
     runs.map(({ path, meta }) => [
       clean(path),
@@ -172,6 +173,7 @@ async function exportOne(name: string, flags: Flags & { format: string; out?: st
   }
   const run = await openRun(folder);
   const file = resolve(flags.out ?? `${path.replaceAll('/', '-').replace(/^\.$/, 'run')}.${flags.format}`);
+  await readyFile(file, '--out');
   if (flags.format === 'csv') {
     const keys = run.keys();
     const rows = [...run.rows()].map(({ step, time, values }) => [

@@ -1,13 +1,13 @@
 // texlens serve: keeps a model loaded and reads formula images over HTTP, with a page for people.
 import { Command } from 'commander';
-import { resolveAdapter, resolveModel } from '../../hub/resolve.ts';
+import { resolveAdapter } from '../../hub/resolve.ts';
 import { MODEL_HELP, NO_TIDY_HELP, TIDY_HELP } from '../../models/qwen2_vl/session.ts';
 import { checkAccess } from '../../server/guard.ts';
 import { say } from '../../shared/log.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { askedToEnd, openBrowser } from '../dashboard.ts';
 import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
-import { withOfflineOption } from '../hub_flags.ts';
+import { modelFolder, withOfflineOption } from '../hub_flags.ts';
 import { count, portNumber, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 
@@ -73,7 +73,7 @@ export function command(): Command {
       const served = await serveModel({
         reader: {
           ...{ device, dtype, threads, prompt, tidy, secondLook },
-          model: flags.model && (await resolveModel(flags.model, hub)),
+          model: flags.model && (await modelFolder(flags.model, hub)),
           adapter: flags.adapter && (await resolveAdapter(flags.adapter, hub)),
         },
         settings: {

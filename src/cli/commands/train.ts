@@ -1,9 +1,10 @@
 // texlens train: fine-tunes a model as a YAML run configuration says.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { openBackend } from '../../backends/open.ts';
-import { resolveModel } from '../../hub/resolve.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import type { ExportSettings } from '../../tracker/export/contract.ts';
@@ -12,7 +13,7 @@ import { refuseCheckpoints } from '../../train/checkpoint.ts';
 import { runTraining } from '../../train/run.ts';
 import { parseRunConfig } from '../../train/run_config.ts';
 import { startDashboard } from '../dashboard.ts';
-import { type HubFlags, withHubOptions } from '../hub_flags.ts';
+import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
 import { count } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
 import { overridesFrom, withRunConfigOptions } from '../run_flags.ts';
@@ -24,6 +25,9 @@ interface Flags extends ExportSettings, HubFlags {
   overwrite?: boolean;
   json?: boolean;
 }
+
+/** Recipes of the package; the same from src/cli/commands and from dist/cli/commands. */
+const RECIPES = fileURLToPath(new URL('../../../recipes', import.meta.url));
 
 export function command(): Command {
   return withJsonOption(withHubOptions(withRunConfigOptions(new Command('train'))))
@@ -46,13 +50,17 @@ export function command(): Command {
     )
     .action(async (file: string, flags: Flags, self: Command) => {
       const text = await readFile(file, 'utf8').catch((error: unknown) => {
-        throw new InputError(`${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.`);
+        const own = join(RECIPES, basename(file));
+        const next = existsSync(own) ? ` The one that comes with texlens is ${own}.` : '';
+        throw new InputError(
+          `${file}: cannot be read (${messageOf(error)}); expected a YAML run configuration.${next}`,
+        );
       });
       const config = parseRunConfig(text, file, overridesFrom(self));
       // Before anything is touched there.
       await refuseRunning(config.output);
       if (!flags.resume && !flags.overwrite) await refuseCheckpoints(config.output);
-      config.model = await resolveModel(config.model, flags);
+      config.model = await modelFolder(config.model, flags);
       const opened = await openBackend({ device: config.device, dtype: config.train.dtype, threads: flags.threads });
       const stop = flags.ui ? startDashboard(dirname(config.output)) : undefined;
       const result = await runTraining(config, opened, flags.resume === true, flags).finally(stop);

@@ -1,4 +1,5 @@
 // How light the paper and how dark the ink of a grey picture is, and faint ink made dark.
+import { components } from './components.ts';
 import type { Grey } from './grey.ts';
 import { median } from './opaque.ts';
 
@@ -15,20 +16,32 @@ const LIGHT_PAPER = 225;
 /** What faint ink becomes. */
 const DARK_INK = 30;
 
+/** A line alone on a page is less than a thousandth of it: parts so much darker than the paper and so large are no noise. */
+const STARK = 64;
+const LEAST_AREA = 8;
+
 /** Paper is the median; ink the mean of what is nearer to the darkest thousandth. Null where there is no ink. */
-export function levelsOf({ data }: Grey): Levels | null {
+export function levelsOf(picture: Grey): Levels | null {
+  const { data } = picture;
   const counts = new Uint32Array(256);
   for (let i = 0; i < data.length; i++) counts[data[i]!]!++;
   const paper = median(counts, data.length);
   let darkest = 0;
   for (let below = counts[0]!; below < data.length / 1000 && darkest < paper; ) below += counts[++darkest]!;
-  if (paper - darkest < BLANK) return null;
+  if (paper - darkest >= BLANK) return { paper, ink: meanUpTo((paper + darkest) / 2, counts)! };
+  const ink = meanUpTo(paper - STARK - 1, counts);
+  const isWritten = ink !== null && components(picture, paper - STARK).some(({ area }) => area >= LEAST_AREA);
+  return isWritten ? { paper, ink } : null;
+}
+
+/** The mean of the pixels that are no lighter, or null where there are none. */
+function meanUpTo(limit: number, counts: Uint32Array): number | null {
   let [sum, count] = [0, 0];
-  for (let level = 0; level <= (paper + darkest) / 2; level++) {
+  for (let level = 0; level <= limit; level++) {
     sum += level * counts[level]!;
     count += counts[level]!;
   }
-  return { paper, ink: sum / count };
+  return count === 0 ? null : sum / count;
 }
 
 /** Paper to white and ink to dark where they are not near that; anything else is returned as it is. */

@@ -209,11 +209,36 @@ describe('tidy', () => {
     expect(Math.max(...sizes.map((size) => Math.abs(Math.log(size))))).toBeLessThan(Math.log(1.5));
   });
 
-  it('nothing written stays as it is', () => {
+  it('a small formula on a large page is found, though its ink is less than a thousandth of it', async () => {
+    const small = scaled(clean, 0.5);
+    const page = padded(small, 700);
+    const ink = small.rgb.filter((value) => value < 128).length;
+    expect(ink / page.rgb.length).toBeLessThan(0.001);
+    expectTidy(tidied(page), { em: EM / 2 });
+  });
+
+  it('nothing written stays as it is, and is called blank', () => {
     const blank = mapped({ width: 60, height: 40, rgb: new Uint8Array(7200) }, () => 200);
     expect(tidied(blank)).toEqual(blank);
     const nothing = { width: 9, height: 7, channels: 4 as const, data: new Uint8Array(9 * 7 * 4) };
-    expect(tidied(nothing)).toMatchObject({ width: 9, height: 7 });
+    expect(tidy(nothing, OPTIONS)).toMatchObject({ width: 9, height: 7, isBlank: true });
+    const random = Random.from(5);
+    const paper = (of: (x: number) => number): RgbImage =>
+      mapped({ width: 400, height: 100, rgb: new Uint8Array(120_000) }, (_v, x) => of(x));
+    const isBlank = (picture: RgbImage): boolean => tidy(asPicture(picture), OPTIONS).isBlank;
+    expect(isBlank(blank)).toBe(true);
+    expect(isBlank(paper(() => 0))).toBe(true);
+    expect(isBlank(paper((x) => 250 - x / 8))).toBe(true);
+    // A scan's noise, and two specks of dust.
+    expect(isBlank(paper(() => random.range(220, 235)))).toBe(true);
+    const dusty = paper(() => 255);
+    for (const [x, y] of [
+      [50, 20],
+      [300, 70],
+    ] as const)
+      dusty.rgb.fill(60, (y * 400 + x) * 3, (y * 400 + x + 2) * 3);
+    expect(isBlank(dusty)).toBe(true);
+    expect(isBlank(clean)).toBe(false);
   });
 
   it('a single pixel and a line are pictures too', () => {

@@ -6,7 +6,6 @@ import { z } from 'zod';
 import type { Backend } from '../../backends/contract.ts';
 import { SafetensorsFile, writeSafetensors } from '../../formats/safetensors.ts';
 import { Graph } from '../../graph/graph.ts';
-import { sameShape } from '../../graph/types.ts';
 import { type LoraSpec, loraA, loraB, loraScale } from '../../nn/scope.ts';
 import { add } from '../../ops/add.ts';
 import { cast } from '../../ops/cast.ts';
@@ -15,10 +14,10 @@ import { mul } from '../../ops/mul.ts';
 import { InputError, messageOf } from '../../shared/errors.ts';
 import { Random } from '../../shared/random.ts';
 import type { Qwen2VLConfig } from './config.ts';
-import { hubName, linearModules, nestedName } from './parameters.ts';
+import { fitTensors, likelyMistake, misfit } from './fit.ts';
+import { linearModules, nestedName } from './parameters.ts';
 
 const PREFIX = 'base_model.model.';
-const SHOWN_FAULTS = 40;
 const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 const ADAPTER_CONFIG = 'adapter_config.json';
 
@@ -185,7 +184,7 @@ export async function readAdapterConfig(folder: string): Promise<LoraSettings & 
 
 /**
  * Loads an adapter's states into the backend. Keys that are missing, unexpected or misshapen for this base are one
- * InputError: an adapter never silently does nothing.
+ * InputError that sums them up: an adapter never silently does nothing.
  */
 export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend: Backend): Promise<LoraSpec> {
   const settings = await readAdapterConfig(folder);
@@ -193,31 +192,18 @@ export async function loadAdapter(folder: string, config: Qwen2VLConfig, backend
   const path = join(folder, ADAPTER_WEIGHTS);
   const file = await SafetensorsFile.open(path);
   try {
-    const keys = new Map(
-      [...file.header.keys()].map((key) => [hubName(key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key), key]),
-    );
     const wanted = loraParameters(config, spec);
-    const faults: string[] = [];
-    for (const { name, shape } of wanted) {
-      const key = keys.get(name);
-      if (key === undefined) faults.push(`missing: ${name} [${shape.join(', ')}]`);
-      else {
-        const found = file.header.get(key)?.shape ?? [];
-        if (!sameShape(found, shape))
-          faults.push(`misshapen: ${key} is [${found.join(', ')}], expected [${shape.join(', ')}]`);
-      }
-    }
-    const known = new Set(wanted.map((w) => w.name));
-    for (const [name, key] of keys) if (!known.has(name)) faults.push(`unexpected: ${key}`);
-    if (faults.length > 0) {
-      const more = faults.length > SHOWN_FAULTS ? `\n  … and ${faults.length - SHOWN_FAULTS} more` : '';
+    const fit = fitTensors(wanted, file.header.keys(), (key) => file.header.get(key)?.shape ?? [], {
+      names: (key) => (key.startsWith(PREFIX) ? key.slice(PREFIX.length) : key),
+    });
+    const faults = misfit(fit);
+    if (faults !== null)
       throw new InputError(
-        `${path}: the adapter does not fit this base model (${faults.length} faults):\n  ` +
-          `${faults.slice(0, SHOWN_FAULTS).join('\n  ')}${more}\nUse it with the base it was trained on${settings.base === null ? '' : `, ${settings.base}`}.`,
+        `${path}: the adapter does not fit this base model, which wants ${wanted.length} tensors of it:${faults}\n` +
+          `Most likely ${likelyMistake(fit)}. Use it with the base it was trained on${settings.base === null ? '' : `, ${settings.base}`} (--model).`,
       );
-    }
     for (const { name, shape } of wanted)
-      backend.setState(name, { dtype: 'f32', shape }, await file.read(keys.get(name) as string));
+      backend.setState(name, { dtype: 'f32', shape }, await file.read(fit.keys.get(name)!));
   } finally {
     await file.close();
   }

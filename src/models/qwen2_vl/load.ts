@@ -2,17 +2,17 @@
 import type { Backend } from '../../backends/contract.ts';
 import { openSnapshot } from '../../formats/safetensors.ts';
 import type { HostArray, Precision } from '../../graph/types.ts';
-import { sameShape } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import type { Qwen2VLConfig } from './config.ts';
-import { hubName, type Parameter, parameters } from './parameters.ts';
+import { fitTensors, likelyMistake, misfit } from './fit.ts';
+import { type Parameter, parameters } from './parameters.ts';
 
 /** Tensors that are read while those before them go to the backend. */
 const AHEAD = 8;
 
 /**
  * Streams every parameter into the backend as a state of the dtype asked for; beside the model a few tensors are held.
- * Missing, unexpected and misshapen tensors are one InputError that lists them all, before anything is read.
+ * Missing, unexpected and misshapen tensors are one InputError that sums them up, before anything is read.
  */
 export async function loadWeights(
   folder: string,
@@ -22,31 +22,19 @@ export async function loadWeights(
 ): Promise<void> {
   const snapshot = await openSnapshot(folder);
   try {
-    const keys = new Map(snapshot.names.map((key) => [hubName(key), key]));
     const wanted = parameters(config);
-    const faults: string[] = [];
-    for (const { name, shape } of wanted) {
-      const key = keys.get(name);
-      if (key === undefined) faults.push(`missing: ${name} [${shape.join(', ')}]`);
-      else {
-        const found = snapshot.info(key).shape;
-        if (!sameShape(found, shape))
-          faults.push(`misshapen: ${key} is [${found.join(', ')}], expected [${shape.join(', ')}]`);
-      }
-    }
-    const known = new Set(wanted.map((p) => p.name));
-    for (const [name, key] of keys) {
+    const fit = fitTensors(wanted, snapshot.names, (key) => snapshot.info(key).shape, {
       // A tied head that is stored all the same repeats the embedding.
-      const tiedHead = name === 'lm_head.weight' && config.tieWordEmbeddings;
-      if (!known.has(name) && !tiedHead) faults.push(`unexpected: ${key}`);
-    }
-    if (faults.length > 0)
+      spare: (name) => name === 'lm_head.weight' && config.tieWordEmbeddings,
+    });
+    const faults = misfit(fit);
+    if (faults !== null)
       throw new InputError(
-        `${folder}: the weights do not match config.json (${faults.length} faults):\n  ${faults.join('\n  ')}\n` +
-          'Check that config.json and the safetensors files belong to the same Qwen2-VL snapshot.',
+        `${folder}: the weights do not match config.json, which asks for ${wanted.length} tensors:${faults}\n` +
+          `Most likely ${likelyMistake(fit)}. Check that config.json and the safetensors files belong to the same Qwen2-VL snapshot.`,
       );
     const begin = ({ name }: Parameter): Promise<HostArray> => {
-      const key = keys.get(name) as string;
+      const key = fit.keys.get(name)!;
       const data = storedAs(name) === 'f32' ? snapshot.read(key) : snapshot.readBf16(key);
       // Awaited in its turn; one before may fail first.
       data.catch(() => {});

@@ -7,7 +7,7 @@ import { decodeImage, type RgbImage, resizePixels } from '../../formats/image.ts
 import { readOptionalJson } from '../../formats/json_file.ts';
 import type { Pixels } from '../../formats/png.ts';
 import type { FrameOptions } from '../../formats/tidy/frame.ts';
-import { tidy, tidyImage } from '../../formats/tidy/tidy.ts';
+import { type Tidied, tidy, tidyImage } from '../../formats/tidy/tidy.ts';
 import { Tokenizer } from '../../formats/tokenizer.ts';
 import { InputError } from '../../shared/errors.ts';
 import { PIXEL_DEVIATION, PIXEL_MEAN, type Qwen2VLConfig, readConfig } from './config.ts';
@@ -27,6 +27,8 @@ export interface ResizedImage {
   readonly grid: Grid;
   /** its patches: see `patchify` */
   readonly pixels: Uint8Array;
+  /** true where tidying found nothing written on it */
+  readonly isBlank?: boolean;
 }
 
 /** Limits of a snapshot that names none. */
@@ -174,13 +176,13 @@ export class Processor {
     name = typeof source === 'string' ? source : 'image',
   ): Promise<ResizedImage> {
     if (!this.tidying) return this.picture(asPixels(await decodeImage(source, name)), name);
-    return this.patches(await tidyImage(source, name, { ...this.tidying, sides: this.sides(name) }));
+    return this.tidied(await tidyImage(source, name, { ...this.tidying, sides: this.sides(name) }));
   }
 
   /** The same of a picture that is decoded already. */
   picture(picture: Pixels, name = 'image'): ResizedImage {
     const sides = this.sides(name);
-    if (this.tidying) return this.patches(tidy({ ...picture, data: picture.pixels }, { ...this.tidying, sides }));
+    if (this.tidying) return this.tidied(tidy({ ...picture, data: picture.pixels }, { ...this.tidying, sides }));
     const [height, width] = sides(picture.height, picture.width);
     return this.patches(resizePixels(picture, width, height));
   }
@@ -199,6 +201,10 @@ export class Processor {
         throw error instanceof InputError ? new InputError(`${name}: ${error.message}`) : error;
       }
     };
+  }
+
+  private tidied({ isBlank, ...picture }: Tidied): ResizedImage {
+    return { ...this.patches(picture), isBlank };
   }
 
   private patches(picture: Pixels): ResizedImage {

@@ -5,7 +5,7 @@ import { DEFAULT_EM } from '../../formats/tidy/tidy.ts';
 import type { Precision } from '../../graph/types.ts';
 import { InputError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
-import { bundledModel } from '../bundled.ts';
+import { bundledModel, orBundled } from '../bundled.ts';
 import { loadAdapter, mergeLora, readAdapterConfig } from './adapter.ts';
 import type { EncodedSample } from './batch.ts';
 import { loadWeights } from './load.ts';
@@ -28,8 +28,9 @@ export interface LoadedModel extends Instruction {
 /** The model to use where none was named: the one that the adapter was trained on, else the bundled one. */
 export async function defaultModel(adapter: string | undefined): Promise<string> {
   if (adapter === undefined) return bundledModel();
-  const { base } = await readAdapterConfig(adapter);
-  const found = base !== null && (await stat(base).catch(() => null))?.isDirectory();
+  const { base: named } = await readAdapterConfig(adapter);
+  const base = named && orBundled(named);
+  const found = base && (await stat(base).catch(() => null))?.isDirectory();
   if (!found)
     throw new InputError(
       `${adapter}: was trained on ${base ?? 'a base it does not name'}, which is no folder here; give its base with --model.`,

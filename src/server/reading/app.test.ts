@@ -137,6 +137,7 @@ describe('POST /v1/chat/completions', () => {
     ['length', 'length'],
     ['repetition', 'length'],
     ['stop_text', 'stop'],
+    ['blank', 'stop'],
   ] as const)('calls an answer that ended by %s %s', async (stop, reason) => {
     engine.more = { stop };
     const body = (await (await chat({ messages: [user(image('a'))] })).json()) as object;
@@ -213,6 +214,11 @@ describe('POST /v1/chat/completions', () => {
     ['two choices', { messages: [user(image('a'))], n: 2 }, { param: 'n' }],
     ['tools', { messages: [user(image('a'))], tools: [] }, { param: 'tools' }],
     ['a cold temperature', { messages: [user(image('a'))], temperature: -1 }, { param: 'temperature' }],
+    [
+      'a share above 1',
+      { messages: [user(image('a'))], top_p: 1.5 },
+      { param: 'top_p', message: 'top_p: expected a number of 0 to 1' },
+    ],
     ['no tokens', { messages: [user(image('a'))], max_tokens: 0 }, { param: 'max_tokens' }],
     [
       'a long prompt',
@@ -359,7 +365,7 @@ describe('what is served', () => {
       device: 'cpu',
       queue: { waiting: 0, reading: 0, most: 4 },
       batch: 2,
-      counts: { answered: 1, failed: 1, aborted: 0, refused: 0 },
+      counts: { answered: 1, unreadable: 1, failed: 0, aborted: 0, refused: 0 },
       latency_ms: { p50: expect.any(Number), p95: expect.any(Number) },
     });
     engine.alive = false;

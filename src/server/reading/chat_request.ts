@@ -1,5 +1,6 @@
 // The body of POST /v1/chat/completions, as OpenAI's clients write it, and the question in it.
 import { z } from 'zod';
+import { type NumberRule, SAMPLING_RULES as RULES } from '../../generate/sampling_rules.ts';
 import type { Question } from './contract.ts';
 import { imageOfUrl } from './data_url.ts';
 import { RequestFault } from './fault.ts';
@@ -22,6 +23,10 @@ const Part = z.discriminatedUnion(
 );
 
 const tokens = z.int().positive().nullish();
+const ruled = ({ expected, allows }: NumberRule) => {
+  const error = `expected ${expected}`;
+  return z.number({ error }).refine(allows, { error }).nullish();
+};
 /** Asked for by some clients in the only way that there is. */
 const only = <T extends string | number | boolean>(value: T) => z.literal(value).nullish();
 
@@ -37,15 +42,11 @@ export const ChatRequest = z.strictObject({
     .min(1),
   max_tokens: tokens,
   max_completion_tokens: tokens,
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z.int().min(0).nullish(),
-  repetition_penalty: z.number().positive().nullish(),
-  seed: z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1)
-    .nullish(),
+  temperature: ruled(RULES.temperature),
+  top_p: ruled(RULES.topP),
+  top_k: ruled(RULES.topK),
+  repetition_penalty: ruled(RULES.repetitionPenalty),
+  seed: ruled(RULES.seed),
   stop: z
     .union([z.string().min(1), z.array(z.string().min(1)).max(4)], { error: 'expected a text or up to four' })
     .nullish(),

@@ -1,5 +1,6 @@
 // What the reading server asks of a model, and what it is told. An engine reads one batch at a time; the queue sees to that.
 
+import type { Generation } from '../../generate/generator.ts';
 import type { Look } from '../../generate/second_look.ts';
 import type { Reader } from '../../train/reader.ts';
 
@@ -39,7 +40,7 @@ export interface Answer {
   readonly confidence: number;
   /** which look the text is from: see generate/second_look.ts */
   readonly look: Look;
-  readonly stop: 'stop_token' | 'stop_text' | 'length' | 'repetition';
+  readonly stop: Generation['stop'] | 'stop_text';
   /** the instruction that the model was given */
   readonly prompt: string;
   readonly promptTokens: number;

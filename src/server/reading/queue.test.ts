@@ -84,7 +84,7 @@ it('drops who gives up before his turn, and forgets who gives up in it', async (
     ['a', 'b'],
     ['c', 'e'],
   ]);
-  expect(queue.counts).toEqual({ answered: 3, failed: 0, aborted: 2, refused: 0 });
+  expect(queue.counts).toEqual({ answered: 3, unreadable: 0, failed: 0, aborted: 2, refused: 0 });
   await expect(ask('f', GREEDY, AbortSignal.abort())).rejects.toThrow('given up');
 });
 
@@ -118,7 +118,7 @@ it('tells each question its own fault, and all of a batch that of the model', as
   await turn();
   engine.batches.at(-1)!.finish();
   expect(await after).toBe('z');
-  expect(queue.counts).toMatchObject({ answered: 2, failed: 3 });
+  expect(queue.counts).toMatchObject({ answered: 2, unreadable: 1, failed: 2 });
 });
 
 it('answers what it has when it is closed, and takes nothing more', async () => {

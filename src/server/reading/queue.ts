@@ -36,7 +36,8 @@ const isAlone = ({ asked }: Entry): boolean => asked.temperature > 0 && asked.se
 const SEEDS = 2 ** 31;
 
 export class ReadingQueue {
-  readonly counts = { answered: 0, failed: 0, aborted: 0, refused: 0 };
+  /** `unreadable`: for a fault of the question; `failed`: of the model. */
+  readonly counts = { answered: 0, unreadable: 0, failed: 0, aborted: 0, refused: 0 };
   readonly latencies = new Latencies();
   private waiting: Entry[] = [];
   private reading = 0;
@@ -106,7 +107,7 @@ export class ReadingQueue {
             this.latencies.add(performance.now() - since);
             resolve(answer);
           }),
-        fail: (error) => settle('failed', () => reject(error)),
+        fail: (error) => settle(error instanceof InputError ? 'unreadable' : 'failed', () => reject(error)),
       };
       if (signal?.aborted) return leave();
       signal?.addEventListener('abort', leave);

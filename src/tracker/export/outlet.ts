@@ -1,5 +1,5 @@
 // One exporter as the run sees it: items are handed over and forgotten, one batch at a time, and a failure is told once.
-import { messageOf } from '../../shared/errors.ts';
+import { messageWithPath } from '../../shared/errors.ts';
 import { EXPORTERS, type ExporterName } from '../exporters/index.ts';
 import type { RunFile } from '../schema.ts';
 import type { ExportContext, Exporter, Item } from './contract.ts';
@@ -23,7 +23,7 @@ export class Outlet {
       const open = await EXPORTERS[name]();
       return new Outlet(name, await open(context), context.tell);
     } catch (error) {
-      context.tell(`${name}: cannot be written to (${messageOf(error)}); the run goes on without it`);
+      context.tell(`${name}: cannot be written to (${messageWithPath(error)}); the run goes on without it`);
       return null;
     }
   }
@@ -43,7 +43,7 @@ export class Outlet {
     this.waiting = [];
     this.writing = this.exporter
       .write(items)
-      .catch((error: unknown) => this.tell(`${this.name}: ${messageOf(error)}`))
+      .catch((error: unknown) => this.tell(`${this.name}: ${messageWithPath(error)}`))
       .finally(() => {
         this.writing = null;
       });
@@ -59,7 +59,7 @@ export class Outlet {
     try {
       return await within(PATIENCE_MS, all());
     } catch (error) {
-      return [`${this.name}: could not be ended (${messageOf(error)}); the run itself is whole in its folder`];
+      return [`${this.name}: could not be ended (${messageWithPath(error)}); the run itself is whole in its folder`];
     }
   }
 }

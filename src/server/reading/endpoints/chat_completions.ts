@@ -16,7 +16,8 @@ const usageOf = ({ promptTokens, newTokens }: Answer) => ({
   total_tokens: promptTokens + newTokens,
 });
 
-const finishOf = ({ stop }: Answer): 'stop' | 'length' => (stop.startsWith('stop') ? 'stop' : 'length');
+const finishOf = ({ stop }: Answer): 'stop' | 'length' =>
+  stop === 'length' || stop === 'repetition' ? 'length' : 'stop';
 
 /** What OpenAI's shape has no place for. */
 const extraOf = ({ latex, text, confidence, stop, look, prompt }: Answer, ignored: number) => ({
