@@ -244,7 +244,7 @@ export class Generator {
         await unused.dispose();
       }
       const scope = new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora });
-      program = await this.backend.compile(trace(scope), { frozen: kind === 'decode' });
+      program = await this.backend.compile(trace(scope), { frozen: true, often: kind === 'decode' });
     }
     programs.delete(key);
     programs.set(key, program);
