@@ -24,13 +24,15 @@ export interface Int8Weight {
   readonly scales: Float32Array;
 }
 
-/** The products x [M, K] · weightᵀ that can be had in 8 bits, and the state that is each one's weight. */
+/** The products x [M, K] · weightᵀ that can be had in 8 bits, and the state, only read, that is each one's weight. */
 export function int8Products(graph: Graph): Map<Node, string> {
   const found = new Map<Node, string>();
+  const written = new Set(graph.writes.map(({ state }) => state));
   for (const node of liveNodes(graph)) {
     if (node.op.name !== 'matmul' || node.attrs.transA || !node.attrs.transB) continue;
-    const { origin, dtype, shape } = node.inputs[1]!;
-    const fits = dtype === 'f32' && shape.length === 2 && shape[1]! >= SHORTEST_SUM;
+    const weight = node.inputs[1]!;
+    const { origin, dtype, shape } = weight;
+    const fits = dtype === 'f32' && shape.length === 2 && shape[1]! >= SHORTEST_SUM && !written.has(weight);
     if (fits && origin.kind === 'state') found.set(node, origin.name);
   }
   return found;
