@@ -1,7 +1,8 @@
 // Training step and generation on the CPU against transformers + peft: the same model, samples, threads and machine.
 //   node bench/run.mjs cpu --python /path/to/venv/bin/python [--size small] [--rounds 3] [--threads 2]
 // The two sides take turns in processes of their own (ours, peer, ours, peer), so that other load on the machine falls
-// on both; a ratio is that of neighbours, and the medians of the rounds are told. Ours packs about as many tokens into
+// on both; a ratio is that of neighbours, and the medians of the rounds are told. Both compute in float32; our generation with
+// products in 8 bits (--dtype int8) is told beside it, against the same peer. Ours packs about as many tokens into
 // a step as the peer, which pads, has in its 16 samples. The Python needs what bench/peers/cpu.py says.
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -63,7 +64,7 @@ interface Generation {
   readonly peak_rss_mib: number;
 }
 interface Round {
-  readonly ours: { readonly step: Step; readonly generate: Generation };
+  readonly ours: { readonly step: Step; readonly generate: Generation; readonly int8: Generation };
   readonly peer: { readonly step: Step; readonly generate: Generation };
 }
 
@@ -76,17 +77,22 @@ try {
       '--new-tokens',
       flags['new-tokens'],
     );
-  const ours = <T>(mode: string): Promise<T> =>
-    lastLine(process.execPath, [fileURLToPath(new URL('./cpu_ours.js', import.meta.url)), ...arguments_(mode)]);
+  const ours = <T>(mode: string, ...more: string[]): Promise<T> =>
+    lastLine(process.execPath, [
+      fileURLToPath(new URL('./cpu_ours.js', import.meta.url)),
+      ...arguments_(mode),
+      ...more,
+    ]);
   const peer = <T>(mode: string): Promise<T> => lastLine(flags.python, ['bench/peers/cpu.py', ...arguments_(mode)]);
 
   const rounds: Round[] = [];
   for (let i = 0; i < Number(flags.rounds); i++) {
     const step = { ours: await ours<Step>('step'), peer: await peer<Step>('step') };
     const generate = { ours: await ours<Generation>('generate'), peer: await peer<Generation>('generate') };
+    const int8 = await ours<Generation>('generate', '--int8');
     check(step.ours, step.peer);
     rounds.push({
-      ours: { step: step.ours, generate: generate.ours },
+      ours: { step: step.ours, generate: generate.ours, int8 },
       peer: { step: step.peer, generate: generate.peer },
     });
     console.log(`round ${i + 1}: load ${loadavg()[0]!.toFixed(1)}`);
@@ -144,6 +150,19 @@ function report(rounds: readonly Round[]) {
   const of = (f: (round: Round) => number) => round(median(rounds.map(f)), 2);
   const batches = rounds[0]!.ours.generate.generate.map(({ batch }) => batch);
   const memory = (side: 'ours' | 'peer', mode: 'step' | 'generate') => of((r) => r[side][mode].peak_rss_mib);
+  const generation = (mode: 'generate' | 'int8') =>
+    batches.map((batch, i) => {
+      const ratio = (f: (generation: Generation['generate'][number]) => number) =>
+        of((r) => f(r.peer.generate.generate[i]!) / f(r.ours[mode].generate[i]!));
+      return {
+        batch,
+        speedup: ratio(({ s }) => s),
+        cpu_time_ratio: ratio(({ cpu_s }) => cpu_s),
+        s: of((r) => r.ours[mode].generate[i]!.s),
+        peer_s: of((r) => r.peer.generate.generate[i]!.s),
+        first_token_speedup: ratio(({ first_token_s }) => first_token_s),
+      };
+    });
   const figures = {
     step: {
       speedup: of((r) => r.ours.step.samples_per_s / r.peer.step.samples_per_s),
@@ -153,23 +172,22 @@ function report(rounds: readonly Round[]) {
       peak_mib: memory('ours', 'step'),
       peer_peak_mib: memory('peer', 'step'),
     },
-    generate: batches.map((batch, i) => ({
-      batch,
-      speedup: of((r) => r.peer.generate.generate[i]!.s / r.ours.generate.generate[i]!.s),
-      cpu_time_ratio: of((r) => r.peer.generate.generate[i]!.cpu_s / r.ours.generate.generate[i]!.cpu_s),
-      s: of((r) => r.ours.generate.generate[i]!.s),
-      peer_s: of((r) => r.peer.generate.generate[i]!.s),
-      first_token_speedup: of(
-        (r) => r.peer.generate.generate[i]!.first_token_s / r.ours.generate.generate[i]!.first_token_s,
-      ),
-    })),
+    generate: generation('generate'),
+    generate_int8: generation('int8'),
     generate_peak_mib: memory('ours', 'generate'),
+    generate_int8_peak_mib: of((r) => r.ours.int8.peak_rss_mib),
     generate_peer_peak_mib: memory('peer', 'generate'),
   };
   console.log(
     `  LoRA step: ${figures.step.speedup} times the peer's samples a second (${figures.step.samples_per_s} against ${figures.step.peer_samples_per_s}), ${figures.step.peak_mib} MiB against ${figures.step.peer_peak_mib}`,
   );
-  for (const { batch, speedup, s, peer_s } of figures.generate)
-    console.log(`  generation, batch ${batch}: ${speedup} times as fast (${s} s against ${peer_s} s)`);
+  for (const [products, generated] of [
+    ['float32', figures.generate],
+    ['8 bits', figures.generate_int8],
+  ] as const)
+    for (const { batch, speedup, s, peer_s } of generated)
+      console.log(
+        `  generation, batch ${batch}, products in ${products}: ${speedup} times as fast (${s} s against ${peer_s} s in float32)`,
+      );
   return figures;
 }

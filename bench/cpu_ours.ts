@@ -1,4 +1,5 @@
-// Our side of the CPU benchmark: the same flags and the same JSON line as its peer, bench/peers/cpu.py.
+// Our side of the CPU benchmark: the same flags and the same JSON line as its peer, bench/peers/cpu.py; --int8 generates with
+// products in 8 bits.
 import { parseArgs } from 'node:util';
 import { createOnnxBackend } from '../src/backends/onnx/index.ts';
 import { readConversations } from '../src/data/conversation.ts';
@@ -28,15 +29,17 @@ const { positionals, values } = parseArgs({
     warmup: { type: 'string', default: '1' },
     'new-tokens': { type: 'string', default: '32' },
     batches: { type: 'string', default: '1,16' },
+    int8: { type: 'boolean', default: false },
   },
 });
-const number = (flag: Exclude<keyof typeof values, 'mode' | 'prompt' | 'batches'>): number => Number(values[flag]);
+const number = (flag: Exclude<keyof typeof values, 'mode' | 'prompt' | 'batches' | 'int8'>): number =>
+  Number(values[flag]);
 const [modelFolder, dataFile] = positionals as [string, string];
 const perStep = number('samples-per-step');
 const steps = number('warmup') + number('steps');
 const batchSizes = values.batches.split(',').map(Number);
 
-const backend = await createOnnxBackend({ threads: number('threads') });
+const backend = await createOnnxBackend({ threads: number('threads'), int8: values.int8 });
 const processor = await Processor.load(modelFolder, {
   minPixels: number('min-pixels'),
   maxPixels: number('max-pixels'),
@@ -162,6 +165,7 @@ console.log(
   JSON.stringify({
     side: 'texlens',
     mode: values.mode,
+    int8: values.int8,
     threads: number('threads'),
     parameters: parameters(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0),
     mean_tokens: round(samples.reduce((sum, s) => sum + s.ids.length, 0) / samples.length, 1),

@@ -24,6 +24,8 @@ export interface CompileOptions {
    * A run after one was changed all the same is an error.
    */
   readonly frozen?: (state: string) => boolean;
+  /** It runs over and over, so that a copy of frozen weights is worth its memory. */
+  readonly often?: boolean;
 }
 
 export interface Backend {

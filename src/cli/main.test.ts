@@ -96,6 +96,17 @@ describe('main', () => {
     }
   });
 
+  it.each([
+    [
+      ['predict', 'docs/report.png', '--dtype', 'int8', '--device', 'cuda'],
+      'int8 is for the CPU, and the device is cuda',
+    ],
+    [['demo', '--dtype', 'int8'], 'Allowed choices are auto, float32, bfloat16.'],
+  ])('refuses 8 bits where they are not to be had: %j', async (argv, message) => {
+    expect(await main(argv)).toBe(2);
+    expect(err).toContain(message);
+  });
+
   it('suggests the nearest verb', async () => {
     await main(['docter']);
     expect(err).toContain('Did you mean doctor?');

@@ -70,6 +70,7 @@ describe('faults', () => {
     ['train: 3', 'train: expected keys and values (train.epochs,'],
     ['method: qlora', 'method: expected one of lora, full, got "qlora"'],
     ['device: gpu', 'device: expected one of auto, cpu, cuda, got "gpu"'],
+    ['train: {dtype: int8}', 'train.dtype: expected one of auto, float32, bfloat16, got "int8"'],
     ['train: {lr: .nan}', 'train.lr: expected a number above 0'],
     ['train: {seed: -1}', 'train.seed: expected a whole number, 0 or more, got -1'],
     ['train: {accumulate: 1.5}', 'train.accumulate: expected a whole number, 1 or more, got 1.5'],

@@ -260,8 +260,8 @@ export class Generator {
         await unused.dispose();
       }
       const scope = new Scope(new Graph(this.backend.decomposed), { ...this.options, lora: this.lora });
-      const frozen = kind === 'decode' ? (state: string) => !this.own.has(state) : undefined;
-      program = await this.backend.compile(trace(scope), { frozen });
+      const frozen = (state: string) => !this.own.has(state);
+      program = await this.backend.compile(trace(scope), { frozen, often: kind === 'decode' });
     }
     programs.delete(key);
     programs.set(key, program);

@@ -20,6 +20,8 @@ export interface Emitter {
   ): string[];
   /** A literal int64 vector. */
   ints(values: readonly number[]): string;
+  /** Data that is part of the model, once under each name, which is returned; `dataType` is ONNX's code. */
+  tensor(name: string, dims: readonly number[], dataType: number, data: ArrayBufferView): string;
 }
 
 export type Lowering = (emit: Emitter, node: Node, inputs: string[], outputs: string[]) => void;

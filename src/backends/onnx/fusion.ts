@@ -11,8 +11,12 @@ export interface BiasedProduct {
 const stretchesTo = (shape: readonly number[], to: readonly number[]): boolean =>
   shape.length <= to.length && shape.every((n, i) => n === 1 || n === to[to.length - shape.length + i]);
 
-/** The adds of `nodes` that fuse with a 2-D product nobody else reads. */
-export function biasedProducts(graph: Graph, nodes: readonly Node[]): Map<Node, BiasedProduct> {
+/** The adds of `nodes` that fuse with a 2-D product nobody else reads, none of the `others`. */
+export function biasedProducts(
+  graph: Graph,
+  nodes: readonly Node[],
+  others: ReadonlyMap<Node, unknown>,
+): Map<Node, BiasedProduct> {
   const uses = new Map<Value, number>();
   const use = (value: Value) => uses.set(value, (uses.get(value) ?? 0) + 1);
   for (const node of nodes) node.inputs.forEach(use);
@@ -26,7 +30,13 @@ export function biasedProducts(graph: Graph, nodes: readonly Node[]): Map<Node, 
     for (const i of [1, 0]) {
       const [factor, addend] = [node.inputs[i] as Value, node.inputs[1 - i] as Value];
       const { origin, shape, dtype } = factor;
-      if (origin.kind !== 'node' || origin.node.op.name !== 'matmul' || uses.get(factor) !== 1) continue;
+      if (
+        origin.kind !== 'node' ||
+        origin.node.op.name !== 'matmul' ||
+        others.has(origin.node) ||
+        uses.get(factor) !== 1
+      )
+        continue;
       if (shape.length !== 2 || dtype !== 'f32' || !stretchesTo(addend.shape, shape)) continue;
       fused.set(node, { product: origin.node, addend });
       break;

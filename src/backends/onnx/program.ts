@@ -5,6 +5,7 @@ import type { OpName } from '../../ops/index.ts';
 import { liveNodes } from '../../passes/live.ts';
 import { type Emitter, ONNX_TYPE } from './emitter.ts';
 import { biasedProducts } from './fusion.ts';
+import { type Int8Weight, int8Emitter } from './int8.ts';
 import { gemm, lowerings, toAttributes } from './lowering.ts';
 import { encodeModel, type OnnxGraph } from './proto.ts';
 
@@ -34,14 +35,18 @@ export interface LoweredProgram {
   }[];
 }
 
-const bytes = (data: HostArray | BigInt64Array): Uint8Array =>
-  new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-
-/** @param builtIn values of states that become part of the model */
-export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArray> = new Map()): LoweredProgram {
+/**
+ * @param builtIn values of states that become part of the model
+ * @param int8 products that are computed in 8 bits, with their weights
+ */
+export function lowerProgram(
+  graph: Graph,
+  builtIn: ReadonlyMap<string, HostArray> = new Map(),
+  int8: ReadonlyMap<Node, Int8Weight> = new Map(),
+): LoweredProgram {
   const onnx: OnnxGraph = { node: [], initializer: [], input: [], output: [] };
   const names = new Map<Value, string>();
-  const intNames = new Map<string, string>();
+  const literals = new Set<string>();
   const inputs = new Map<string, TensorType>();
   const states = new Map<string, TensorType>();
   const masks: MaskInput[] = [];
@@ -67,7 +72,7 @@ export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArra
     const name = origin.kind === 'constant' ? `const.${value.id}` : `${origin.kind}.${origin.name}`;
     names.set(value, name);
     const data = origin.kind === 'constant' ? origin.data : origin.kind === 'state' && builtIn.get(origin.name);
-    if (data) onnx.initializer.push({ name, dims: value.shape, dataType: onnxType(value.type), rawData: bytes(data) });
+    if (data) emit.tensor(name, value.shape, onnxType(value.type), data);
     else declare(onnx.input, name, value.type);
     known(value);
     return name;
@@ -79,22 +84,20 @@ export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArra
       return output;
     },
     ints(values) {
-      const key = values.join(',');
-      const found = intNames.get(key);
-      if (found) return found;
-      const name = `ints.${intNames.size}`;
-      intNames.set(key, name);
-      onnx.initializer.push({
-        name,
-        dims: [values.length],
-        dataType: 7,
-        rawData: bytes(BigInt64Array.from(values, BigInt)),
-      });
+      return emit.tensor(`ints.${values.join(',')}`, [values.length], 7, BigInt64Array.from(values, BigInt));
+    },
+    tensor(name, dims, dataType, data) {
+      if (!literals.has(name)) {
+        const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+        onnx.initializer.push({ name, dims, dataType, rawData });
+        literals.add(name);
+      }
       return name;
     },
   };
   const nodes = liveNodes(graph);
-  const biased = biasedProducts(graph, nodes);
+  const biased = biasedProducts(graph, nodes, int8);
+  const multiplyInt8 = int8Emitter(emit);
   const absorbed = new Set([...biased.values()].map(({ product }) => product));
   const lower = (node: Node) => {
     if (absorbed.has(node)) return;
@@ -118,7 +121,11 @@ export function lowerProgram(graph: Graph, builtIn: ReadonlyMap<string, HostArra
     }
     for (const out of node.outputs) onnxType(out.type);
     const sum = biased.get(node);
-    if (sum) gemm(emit, sum.product, [...sum.product.inputs, sum.addend].map(nameOf), outputs);
+    const weight = int8.get(node);
+    if (weight) {
+      known(node.inputs[1] as Value);
+      multiplyInt8(node, nameOf(node.inputs[0] as Value), weight, outputs);
+    } else if (sum) gemm(emit, sum.product, [...sum.product.inputs, sum.addend].map(nameOf), outputs);
     else lowering(emit, node, node.inputs.map(nameOf), outputs);
   };
   for (const node of nodes) lower(node);

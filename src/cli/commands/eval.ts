@@ -15,7 +15,7 @@ import { InputError } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { scoreModel } from '../../train/score.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
-import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
+import { type DeviceFlags, withReadingDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
 import { count, upTo64 } from '../numbers.ts';
 import { withJsonOption } from '../output.ts';
@@ -43,7 +43,7 @@ Examples:
 "looks" counts the readings that are the first ones, mended ones, and those of a second look.`;
 
 export function command(): Command {
-  const verb = withDeviceOptions(withHubOptions(withJsonOption(new Command('eval'))))
+  const verb = withReadingDeviceOptions(withHubOptions(withJsonOption(new Command('eval'))))
     .description('Scores a model on labelled images: exact match, edit distance, BLEU; compares adapters.')
     .option('--model <model>', MODEL_HELP)
     .requiredOption('--data <file>', 'a conversation JSON')

@@ -16,7 +16,7 @@ import { InputError, messageOf } from '../../shared/errors.ts';
 import { say } from '../../shared/log.ts';
 import { openReader, SPELLINGS, type Spelling } from '../../train/reader.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
-import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
+import { type DeviceFlags, withReadingDeviceOptions } from '../device_flags.ts';
 import { type HubFlags, modelFolder, withHubOptions } from '../hub_flags.ts';
 import { count, ruled, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
@@ -56,7 +56,7 @@ write it: x_1=\\sin y. --spelling as-written prints the model's own words; --spe
 Shortening keeps the canonical tokens that scores compare; a formula where it would not stays as it was written.`;
 
 export function command(): Command {
-  return withDeviceOptions(withHubOptions(withJsonOption(new Command('predict'))))
+  return withReadingDeviceOptions(withHubOptions(withJsonOption(new Command('predict'))))
     .description('Reads formula images and prints their LaTeX; with --json one line an image.')
     .argument('<images...>', 'files, folders or globs; - reads one image from standard input')
     .option('--model <model>', MODEL_HELP)

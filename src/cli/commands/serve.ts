@@ -6,7 +6,7 @@ import { checkAccess } from '../../server/guard.ts';
 import { say } from '../../shared/log.ts';
 import { NO_SECOND_LOOK_HELP, SECOND_LOOK_HELP } from '../../train/second_look.ts';
 import { askedToEnd, openBrowser } from '../dashboard.ts';
-import { type DeviceFlags, withDeviceOptions } from '../device_flags.ts';
+import { type DeviceFlags, withReadingDeviceOptions } from '../device_flags.ts';
 import { modelFolder, withOfflineOption } from '../hub_flags.ts';
 import { count, portNumber, upTo64 } from '../numbers.ts';
 import { printJson, withJsonOption } from '../output.ts';
@@ -44,7 +44,7 @@ Stops on Ctrl-C, when what was asked is answered; a second one ends at once. Wit
 when the model is ready. Gated models are fetched with HF_TOKEN or MODELSCOPE_API_TOKEN. The API: docs/serving.md.`;
 
 export function command(): Command {
-  return withDeviceOptions(withOfflineOption(withJsonOption(new Command('serve'))))
+  return withReadingDeviceOptions(withOfflineOption(withJsonOption(new Command('serve'))))
     .description('Keeps a model loaded and reads formula images over HTTP: a page for people, and an API as OpenAI’s.')
     .option('--model <model>', MODEL_HELP)
     .option('--adapter <adapter>', 'a LoRA adapter for it: a folder, or HUB:OWNER/NAME')
