@@ -1,9 +1,10 @@
-// texlens serve with the bundled base on the CPU: requests a second and latencies at POST /api/read, one client after
-// another and 16 at once, over drawn formulas of mixed length; each count of clients begins with a round that is not
-// counted. With --settings N the requests go to POST /v1/chat/completions, by turns with the first N of some sampling
-// settings. Programs compiled are counted from the start on. On Linux also the processor time of the server a request,
-// which other load changes less. Needs the build in dist/; takes a minute or two. The last line is JSON.
-// Run: node bench/run.mjs serve [--requests 96] [--clients 1,16] [--batch 8] [--settings 6]
+// texlens serve with the bundled base, on the CPU unless told otherwise: requests a second and latencies at POST
+// /api/read, one client after another and 16 at once, over drawn formulas of mixed length; each count of clients begins
+// with a round that is not counted. With --settings N the requests go to POST /v1/chat/completions, by turns with the
+// first N of some sampling settings. Programs compiled on the CPU are counted from the start on. On Linux also the
+// processor time of the server a request, which other load changes less. Needs the build in dist/; takes a minute or
+// two. The last line is JSON.
+// Run: node bench/run.mjs serve [--requests 96] [--clients 1,16] [--batch 8] [--settings 6] [--device cuda] [--dtype int8]
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -20,6 +21,8 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '1,16' },
     batch: { type: 'string', default: '8' },
     settings: { type: 'string', default: '0' },
+    device: { type: 'string', default: 'cpu' },
+    dtype: { type: 'string', default: 'auto' },
   },
 });
 const requests = Number(values.requests);
@@ -38,8 +41,10 @@ const pictures = await Promise.all(
 );
 
 const started = performance.now();
-const flags = ['--json', '--port', '0', '--device', 'cpu', '--batch', values.batch];
-const node = ['--require', './bench/programs.cjs', 'dist/cli/main.js', 'serve', ...flags];
+const on = ['--device', values.device, '--dtype', values.dtype];
+const flags = ['--json', '--port', '0', ...on, '--batch', values.batch];
+const counting = values.device === 'cpu' ? ['--require', './bench/programs.cjs'] : [];
+const node = [...counting, 'dist/cli/main.js', 'serve', ...flags];
 const child = spawn(process.execPath, node, { stdio: ['ignore', 'pipe', 'pipe'] });
 const compiled = { programs: 0, ms: 0 };
 createInterface(child.stderr).on('line', (line) => {
@@ -114,4 +119,6 @@ for (const clients of values.clients.split(',').map(Number)) {
 child.kill('SIGINT');
 await once(child, 'exit');
 const settings = SETTINGS.length;
-console.log(JSON.stringify({ bench: 'serve', batch: Number(values.batch), requests, settings, readyMs, rows }));
+const { device, dtype } = values;
+const run = { device, dtype, batch: Number(values.batch), requests, settings };
+console.log(JSON.stringify({ bench: 'serve', ...run, readyMs, rows }));
