@@ -1,8 +1,8 @@
 // The tutorial's whole run on a card, through the command line, with a model folder of the Qwen2-VL-2B shape (random
-// weights, so that what it reads says nothing; what it takes does): prepare, train with the recipe as it stands and with
-// larger batches, predict with the adapter. Wall seconds of each command, and samples a second of training.
+// weights, so that what it reads says nothing; what it takes does): prepare, train with the recipe as it stands and
+// with larger batches, predict with the adapter. Wall seconds of each command, and samples a second of training.
 // Run: npm run build, then on the machine with the card
-//   node bench/run.mjs mission TOKENIZER.json FOLDER      (Qwen2's tokenizer; 5 GB in FOLDER)        The last line is JSON.
+//   node bench/run.mjs mission TOKENIZER.json FOLDER    (Qwen2's tokenizer; 5 GB in FOLDER)    The last line is JSON.
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

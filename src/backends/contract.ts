@@ -20,8 +20,8 @@ export interface ProgramMemory {
 
 export interface CompileOptions {
   /**
-   * Names the states, weights mostly, that stay as they are while the program lives, so that a backend may build them in.
-   * A run after one was changed all the same is an error.
+   * Names the states, weights mostly, that stay as they are while the program lives, so that a backend may build them
+   * in. A run after one was changed all the same is an error.
    */
   readonly frozen?: (state: string) => boolean;
   /** It runs over and over, so that a copy of frozen weights is worth its memory. */

@@ -106,7 +106,7 @@ function queryTiles(shape: AttentionShape, columns: number) {
   };
 }
 
-/** Tiles of the kernel that owns keys; of a group's heads, two sets of warps take half each, for blocks that end sooner. */
+/** Tiles of the kernel that owns keys; two sets of warps take half of a group's heads each, so that blocks end sooner. */
 function keyTiles({ heads, kvHeads, width, row }: AttentionShape) {
   const sets = (heads / kvHeads) % 2 === 0 ? 2 : 1;
   const rows = sets === 2 ? 32 : rowsAlone(row, width);
@@ -188,8 +188,8 @@ export function attentionLaunch(shape: AttentionShape, card = HOPPER): KernelLau
 }
 
 /**
- * (dout, q, k, v, segments, spans, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that the first
- * launch writes and the second reads; the simple kernels need none.
+ * (dout, q, k, v, segments, spans, out, lse) → dq, dk, dv, by launches in order. `delta` is scratch, f32 [T, H], that
+ * the first launch writes and the second reads; the simple kernels need neither it nor spans.
  */
 export function attentionGradLaunches(shape: AttentionShape, card = HOPPER): KernelLaunch[] {
   const { tokens, heads, kvHeads, row, causal, scale } = shape;

@@ -22,9 +22,9 @@ export interface OnnxOptions {
 }
 
 /**
- * Frozen states up to this size become part of programs that run often: ONNX Runtime then lays the weights out for its products
- * once (16 × 1024 by 1024 × 4096 takes 0.6 of the time), and nothing but caches passes to it at each run. But every such
- * program holds its own copy, so larger models are fed as they lie in memory.
+ * Frozen states up to this size become part of programs that run often: ONNX Runtime then lays the weights out for its
+ * products once (16 × 1024 by 1024 × 4096 takes 0.6 of the time), and nothing but caches passes to it at each run. But
+ * every such program holds its own copy, so larger models are fed as they lie in memory.
  */
 const BUILT_IN_BYTES = 256 * 2 ** 20;
 
@@ -109,8 +109,8 @@ class OnnxExecutable implements Executable {
 }
 
 /**
- * So little is done before other threads have come, and these, awake for a while after it, would be in the way of the next
- * program's own. A decoding step of the bundled model for one image has 20 million, a prefill 1,200 million.
+ * So little is done before other threads have come, and these, awake for a while after it, would be in the way of the
+ * next program's own. A decoding step of the bundled model for one image has 20 million, a prefill 1,200 million.
  */
 const FEW_FLOPS = 1e8;
 

@@ -4,7 +4,8 @@
 // q [T, H, d], k and v [T, KV, d] by row strides → out [T, H, d], lse [T, H]. Grid: (tiles of all rows, H / HEADS).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention(const bf16 *q, const bf16 *k, const bf16 *v, const int *segments, const int *spans, bf16 *out,
-              float *lse, int row, int heads, int group, int qStride, int kStride, int vStride, int causal, float scale) {
+              float *lse, int row, int heads, int group, int qStride, int kStride, int vStride, int causal,
+              float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *queries = shared;                                // [HEADS, ROWS]
   bf16 *keys = queries + HEADS * ROWS * STRIDE;          // [2, COLUMNS]

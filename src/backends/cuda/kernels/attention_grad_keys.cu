@@ -1,11 +1,11 @@
 // Attention backward on tensor cores, second of two kernels: dk and dv [T, KV, d]. A block owns ROWS keys of a key head,
 // a warp 16 of them, and walks the queries of all heads of the group that see them; scores stand transposed, keys by
-// queries. SETS (1 or 2) sets of warps take turns with the heads and add up at the end: half as long a block, and so less
-// to wait for at the kernel's end. Grid: (tiles of all rows, KV).
+// queries. SETS (1 or 2) sets of warps take turns with the heads and add up at the end: half as long a block, and so
+// less to wait for at the kernel's end. Grid: (tiles of all rows, KV).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention_grad_keys(const bf16 *dout, const bf16 *q, const bf16 *k, const bf16 *v, const int *segments,
-                        const int *spans, const float *lse, const float *delta, bf16 *dk, bf16 *dv, int row, int heads, int group,
-                        int qStride, int kStride, int vStride, int dkStride, int dvStride, int causal, float scale) {
+                        const int *spans, const float *lse, const float *delta, bf16 *dk, bf16 *dv, int row,
+                        int heads, int group, int qStride, int kStride, int vStride, int dkStride, int dvStride, int causal, float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *keys = shared;                                   // [ROWS]
   bf16 *values = keys + ROWS * STRIDE;                   // [ROWS]

@@ -4,8 +4,8 @@
 // Grid: (tiles of all rows, H / HEADS).
 extern "C" __global__ void __launch_bounds__(THREADS, MIN_BLOCKS)
     attention_grad_queries(const bf16 *dout, const bf16 *q, const bf16 *k, const bf16 *v, const int *segments,
-                           const int *spans, const bf16 *out, const float *lse, bf16 *dq, float *delta, int row, int heads, int group,
-                           int qStride, int kStride, int vStride, int dqStride, int causal, float scale) {
+                           const int *spans, const bf16 *out, const float *lse, bf16 *dq, float *delta, int row,
+                           int heads, int group, int qStride, int kStride, int vStride, int dqStride, int causal, float scale) {
   extern __shared__ __align__(16) bf16 shared[];
   bf16 *queries = shared;                                // [HEADS, ROWS]
   bf16 *douts = queries + HEADS * ROWS * STRIDE;         // [HEADS, ROWS]

@@ -1,6 +1,6 @@
-// For each token the span of its row that its segment takes: spans i32 [T, 2], the first token of the same id and the one
-// behind the last. A batch's layers and heads all ask for it, so it is made once. Ids usually come in runs, and then a
-// span has no other tokens. Macro: THREADS. Grid: (rows of tokens, pieces of THREADS tokens).
+// For each token the span of its row that its segment takes: spans i32 [T, 2], the first token of the same id and the
+// one behind the last. A batch's layers and heads all ask for it, so it is made once. Ids usually come in runs, and then
+// a span has no other tokens. Macro: THREADS. Grid: (rows of tokens, pieces of THREADS tokens).
 constexpr int AT_ONCE = 4 * THREADS;
 
 extern "C" __global__ void __launch_bounds__(THREADS) attention_spans(const int *segments, int *spans, int row) {

@@ -91,7 +91,7 @@ struct Span {
   int begin, end;
 };
 
-/** The span of tokens that share a segment with one of [first, last), at spans[token] (attention_spans.cu); by each warp. */
+/** The span of tokens that share a segment with one of [first, last), by spans (attention_spans.cu); in each warp. */
 __device__ __forceinline__ Span visibleSpan(const int *spans, int row, int first, int last) {
   int low = row, high = 0;
   for (int i = first + threadIdx.x % 32; i < last; i += 32) {

@@ -1,6 +1,6 @@
 // Layer and root-mean-square normalisation of rows [T, H] and their gradients. A row is the work of one block of THREADS
 // and lies in their registers from the first pass over it to the last; statistics in float32.
-// Macros: T (storage of x, y and dx), W (of the weight), THREADS, VECTOR, PIECES (vectors of a row that a thread holds).
+// Macros: T (storage of x, y and dx), W (of the weight), THREADS, VECTOR, PIECES (vectors of a row in a thread).
 
 __device__ __forceinline__ const T *rowOf(const T *x, int columns) { return x + (size_t)blockIdx.x * columns; }
 
